@@ -1,0 +1,349 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Core: the words
+#
+# netrun runs graphs. `netrun_sim` says what a graph is and moves packets through it; netrun holds the packets' values
+# and calls the functions of the nodes. This chapter holds what every later one speaks with: the words of `netrun_sim`,
+# the error classes, and the options that a node can be given.
+
+# %%
+#|default_exp core
+
+# %%
+#|hide
+__all__: list[str] = []  # nblite writes the module's own
+
+# %% [markdown]
+# ## The words of `netrun_sim`
+#
+# Whoever builds a graph needs `netrun_sim`'s names and should not have to know that there are two packages. So all of
+# them are netrun's too. No list is kept by hand: `__all__` of `netrun_sim` names most of them, and its native module
+# has a few more that `__all__` leaves out.
+#
+# Four names are *not* taken over: `Packet`, `PacketLocation`, `Salvo` and `Epoch`. What a user meets under these names
+# while a net runs is netrun's own (next chapter), because ids are netrun's own.
+
+# %%
+#|export
+from dataclasses import dataclass, fields, replace
+from importlib import import_module
+from typing import Any, Self
+
+import netrun_sim
+from netrun_sim import *
+from netrun_sim import Graph, NetrunError
+
+_OWN = {"Packet", "PacketLocation", "Salvo", "Epoch"}
+_words = {
+    name: word
+    for name, word in vars(import_module("netrun_sim.netrun_sim")).items()
+    if not name.startswith("_") and name not in _OWN
+}
+globals().update(_words)
+__all__ += _words
+
+# %%
+import netrun
+import netrun_sim
+
+assert netrun.Graph is netrun_sim.Graph
+assert issubclass(netrun.UndoError, netrun.NetrunError)  # one that `netrun_sim.__all__` leaves out
+missing = {name for name in netrun_sim.__all__ if not hasattr(netrun, name)}
+assert not missing, missing
+
+# %% [markdown]
+# ## Errors
+#
+# `NetrunError` is `netrun_sim`'s base class, so one `except NetrunError` catches everything that either package raises.
+# What the runtime raises itself derives from `NetrunRuntimeError`.
+#
+# | whose fault | errors |
+# |---|---|
+# | the user's function | `NodeExecutionFailed`, `ValueFunctionFailed`, `EpochTimeout`, `PacketTypeMismatch` |
+# | how netrun was used | `ConfigError`, `GraphError`, `NetStateError`, `DeferredPacketIdAccessError` |
+# | nobody's | `EpochCancelled` |
+#
+# The arguments of an error are its attributes, and `args` holds exactly them, so that every error can be pickled. The
+# text is made from them when somebody reads it.
+
+
+# %%
+#|export
+class NetrunRuntimeError(NetrunError):
+    """Base of every error that the runtime itself raises."""
+
+
+class PacketTypeMismatch(NetrunRuntimeError):
+    """A packet's value is not of the type that its port declares.
+
+    Raised when the packet is consumed from an input port or loaded into an output port.
+    """
+
+    def __init__(
+        self, packet_id: str, expected_type: object, actual_type: type, port_name: str, node_name: str
+    ) -> None:
+        super().__init__(packet_id, expected_type, actual_type, port_name, node_name)
+        self.packet_id, self.expected_type, self.actual_type = packet_id, expected_type, actual_type
+        self.port_name, self.node_name = port_name, node_name
+
+    def __str__(self) -> str:
+        expected = getattr(self.expected_type, "__name__", self.expected_type)
+        return (
+            f"node {self.node_name!r}, port {self.port_name!r}: packet {self.packet_id} holds a "
+            f"{self.actual_type.__name__}, the port takes {expected}. Send another value or change the port's type."
+        )
+
+
+class ValueFunctionFailed(NetrunRuntimeError):
+    """The function that should have made a packet's value raised. The original exception is its `__cause__`."""
+
+    def __init__(self, packet_id: str, original_exception: BaseException) -> None:
+        super().__init__(packet_id, original_exception)
+        self.packet_id, self.original_exception = packet_id, original_exception
+
+    def __str__(self) -> str:
+        return (
+            f"the value function of packet {self.packet_id} raised {_told(self.original_exception)}. "
+            "The packet is where it was and can be consumed again."
+        )
+
+
+# %% [markdown]
+# `_told` puts an exception into words the way Python's own tracebacks do.
+
+
+# %%
+#|exporti
+def _told(error: BaseException) -> str:
+    try:
+        text = str(error).removesuffix(".")
+    except Exception as second:  # the error is the user's, and so is its text
+        text = f"(its text cannot be told: {type(second).__name__})"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+# %%
+try:
+    raise ValueFunctionFailed("p1-demo", ZeroDivisionError("division by zero"))
+except NetrunError as error:
+    assert "p1-demo raised ZeroDivisionError: division by zero" in str(error)
+    assert error.packet_id == "p1-demo"
+
+# %% [markdown]
+# The next three end an epoch. `EpochCancelled` is how `ctx.cancel_epoch()` leaves the node function; it is no failure.
+
+
+# %%
+#|export
+class NodeExecutionFailed(NetrunRuntimeError):
+    """A node gave an epoch up.
+
+    `original_exception` is what the last attempt raised, and the `__cause__`; `attempts` how many were made;
+    `others` the failures of other epochs that happened before the net had come to rest.
+    """
+
+    def __init__(self, node_name: str, epoch_id: str, original_exception: BaseException, attempts: int = 1) -> None:
+        super().__init__(node_name, epoch_id, original_exception, attempts)
+        self.node_name, self.epoch_id = node_name, epoch_id
+        self.original_exception, self.attempts = original_exception, attempts
+        self.others: list[NodeExecutionFailed] = []
+
+    def __str__(self) -> str:
+        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        more = f" {len(self.others)} more epochs failed meanwhile: see `others`." if self.others else ""
+        return (
+            f"node {self.node_name!r}, epoch {self.epoch_id}: failed after {tries} with "
+            f"{_told(self.original_exception)}. The epoch is cancelled, the net is paused; "
+            f"start() goes on with the rest.{more}"
+        )
+
+
+class EpochTimeout(NetrunRuntimeError):
+    """An attempt ran longer than its node's `timeout` (in seconds)."""
+
+    def __init__(self, node_name: str, epoch_id: str, timeout_seconds: float) -> None:
+        super().__init__(node_name, epoch_id, timeout_seconds)
+        self.node_name, self.epoch_id, self.timeout_seconds = node_name, epoch_id, timeout_seconds
+
+    def __str__(self) -> str:
+        return (
+            f"node {self.node_name!r}, epoch {self.epoch_id}: the attempt ran longer than its timeout of "
+            f"{self.timeout_seconds:g} s. A thread cannot be stopped, so the function may still be running; its context "
+            "is dead, and nothing that it still does reaches the net. Raise `timeout` or make the function faster."
+        )
+
+
+class EpochCancelled(NetrunRuntimeError):
+    """`ctx.cancel_epoch()` was called: the epoch ends here, without a failure and without a retry."""
+
+    def __init__(self, node_name: str, epoch_id: str) -> None:
+        super().__init__(node_name, epoch_id)
+        self.node_name, self.epoch_id = node_name, epoch_id
+
+    def __str__(self) -> str:
+        return (
+            f"node {self.node_name!r}, epoch {self.epoch_id}: cancelled by cancel_epoch(). Let it leave the function."
+        )
+
+
+# %%
+import pickle
+
+failed = NodeExecutionFailed("Parse", "e7-demo", ValueError("bad line"), attempts=3)
+assert "node 'Parse', epoch e7-demo: failed after 3 attempts with ValueError: bad line" in str(failed)
+assert pickle.loads(pickle.dumps(failed)).attempts == 3
+print(failed)
+
+# %% [markdown]
+# Errors of use. They are raised before anything has changed. `GraphError` carries every finding, not only the first.
+
+
+# %%
+#|export
+class DeferredPacketIdAccessError(NetrunRuntimeError):
+    """`id` or `location` of a packet was asked for that has none yet: it was created in an attempt whose actions are
+    deferred until it succeeds."""
+
+    def __str__(self) -> str:
+        return (
+            "a deferred packet has no id and no location before its attempt has succeeded. "
+            "Pass the packet itself to load_output_port or consume_packet."
+        )
+
+
+class ConfigError(NetrunRuntimeError, ValueError):
+    """An option is unknown or its value is bad. Nothing was changed."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class NetStateError(NetrunRuntimeError, RuntimeError):
+    """The state of the net, or of an attempt, forbids this operation."""
+
+    def __init__(self, operation: str, state: str) -> None:
+        super().__init__(operation, state)
+        self.operation, self.state = operation, state
+
+    def __str__(self) -> str:
+        return f"{self.operation} is not possible: {self.state}."
+
+
+# %%
+#|export
+@dataclass(frozen=True, slots=True)
+class GraphFinding:
+    """One thing that is wrong with a graph: its `kind`, a `message` for people, and `details` by name."""
+
+    kind: str
+    message: str
+    details: dict[str, Any]
+
+
+class GraphError(NetrunRuntimeError, ValueError):
+    """The graph cannot be run. `findings` lists everything that is wrong with it."""
+
+    def __init__(self, findings: list[GraphFinding]) -> None:
+        super().__init__(findings)
+        self.findings = findings
+
+    def __str__(self) -> str:
+        lines = "".join(f"\n  - {finding.message} ({finding.kind})" for finding in self.findings)
+        return f"the graph cannot be run, {len(self.findings)} finding(s):{lines}"
+
+
+# %%
+wrong = GraphError([GraphFinding("EdgeReferencesNonexistentNode", "no node 'B'", {"missing_node": "B"})])
+assert isinstance(wrong, ValueError) and "no node 'B'" in str(wrong)
+print(wrong)
+
+# %% [markdown]
+# ### Names that do not exist
+#
+# A wrong name is answered with the right ones, nearest first, so that a typing slip is mended at a glance.
+
+
+# %%
+#|exporti
+def unknown_name(what: str, name: object, known: Any) -> str:
+    """Say that `name` is no `what`, and which there are."""
+    from difflib import get_close_matches
+
+    names = sorted(map(str, known))
+    near = get_close_matches(str(name), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    there = ", ".join(map(repr, names)) or "none"
+    return f"there is no {what} {name!r}.{hint} There is: {there}."
+
+
+# %%
+from netrun.core import unknown_name
+
+assert unknown_name("port", "ouut", ["out", "in"]) == (
+    "there is no port 'ouut'. Did you mean 'out'? There is: 'in', 'out'."
+)
+
+# %% [markdown]
+# ## What a node can be told
+#
+# `NodeConfig` holds the options of one node. It is frozen: `merged` gives a new one, checked as a whole, or raises a
+# `ConfigError` and leaves the old one as it was.
+
+
+# %%
+#|export
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """The options of a node.
+
+    defer_net_actions: what the node function does to the net is written down and takes effect when the function has
+        returned; an attempt that fails leaves no trace. Costs one more pass over the actions of each epoch.
+    timeout: seconds that an attempt may take, or None for no limit. The function of a node that has one runs in a
+        thread of its own, so that the net can go on when the time is over.
+    """
+
+    defer_net_actions: bool = False
+    timeout: float | None = None
+
+    def merged(self, **options: Any) -> Self:
+        """These options with some of them changed. Raises `ConfigError` for an unknown name or a bad value."""
+        known = [field.name for field in fields(self)]
+        for name in options:
+            if name not in known:
+                raise ConfigError(unknown_name("node option", name, known))
+        config = replace(self, **options)
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """Raise `ConfigError` unless the options make sense, each and together."""
+        if not isinstance(self.defer_net_actions, bool):
+            raise ConfigError(f"defer_net_actions must be True or False, not {self.defer_net_actions!r}.")
+        number = isinstance(self.timeout, (int, float)) and not isinstance(self.timeout, bool)
+        if self.timeout is not None and not (number and 0 < self.timeout < float("inf")):
+            raise ConfigError(f"timeout must be a number of seconds above 0, or None, not {self.timeout!r}.")
+
+
+# %%
+config = NodeConfig().merged(timeout=2.5)
+assert config == NodeConfig(timeout=2.5) and config.merged(defer_net_actions=True).timeout == 2.5
+
+# %% [markdown]
+# Bad options are refused with the way out in the message.
+
+# %%
+for bad in [dict(timout=3), dict(timeout=0), dict(timeout="2"), dict(timeout=True), dict(defer_net_actions=1)]:
+    try:
+        config.merged(**bad)
+    except ConfigError as error:
+        print(error)
+    else:
+        raise AssertionError(f"{bad} was accepted")

@@ -1,0 +1,445 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The Ledger's books
+#
+# The Ledger is the one owner of everything that changes: the `NetSim`, the packets' values, the registry of packets and
+# epochs with their public ids, and the queue of startable epochs. Nobody else touches `NetSim`. It is built up over three
+# chapters, layer upon layer: its books (here), [acts](00f_acts.ipynb) of running epochs, and the
+# [whole](00g_ledger.ipynb).
+#
+# ```
+#   context ──create, consume, load, send──>┐                   ┌─> NetSim     judges every action
+#   engine  ──next, start, finish, cancel──>│  Ledger, one lock │─> Doors      who is routed where
+#   user    ──inject, take_outputs, get_…──>┘                   └─> registry   ids, places, the queue
+# ```
+#
+# **One lock.** Each public method is atomic. The lock is never held while a user's code runs: node functions, value
+# functions and the pickling of values happen outside it.
+#
+# **What the simulator knows.** It judges each action of a running epoch when it happens. What *waits* is kept by the
+# doors, and the simulator hears of an epoch when it starts: packets go from their edges to the ports, the epoch is
+# created, the epoch is started. So an epoch that waits costs nothing there, and the simulator is as fast with a hundred
+# thousand of them as with one.
+#
+# The packets of one edge are all alike to the simulator; which of ours each one stands for is for us to say, and we say it
+# when an epoch starts. Until then an edge is a pile of *tokens*, and we take the one that is cheapest to take: the last.
+# (Taking the first of a long edge is slow.) An injected value gets its packet in the simulator only then.
+#
+# ```
+#   a packet's way    in the simulator                 in the books
+#   create, load      inside the epoch, output port    the same
+#   send              a token on the edge              at the port, or already in a startable epoch
+#   start             port, then inside the epoch      inside the epoch
+#   consume           gone                             gone
+# ```
+
+# %%
+#|default_exp books
+
+# %%
+#|export
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from itertools import count
+from math import inf
+from threading import RLock
+from typing import Any
+
+from netrun_sim import (
+    EpochNotFoundError,
+    EpochState,
+    Graph,
+    InputPortNotFoundError,
+    NetAction,
+    NetEvent,
+    NetSim,
+    NodeNotFoundError,
+    PacketNotFoundError,
+)
+
+from netrun.core import GraphError, unknown_name
+from netrun.packets import NOTHING, Epoch, Packet, number_in
+from netrun.routing import Door, Gate, Parts, doors_of, graph_findings
+from netrun.values import PacketValueStore
+
+# %% [markdown]
+# ## Who may act
+#
+# A running epoch belongs to one attempt at a time, and only while that attempt lasts. The attempt holds the epoch as a
+# `Holder`; when it is `over`, every further action of it is refused under the lock. So a function that ran out of time
+# and goes on in its thread changes nothing.
+
+# %%
+#|exporti
+Earlier = Sequence[tuple[datetime, BaseException]]
+
+
+class Holder:
+    """Who may act on a running epoch: one attempt, while it lasts.
+
+    earlier: for each earlier attempt at the same epoch, when it failed and with what.
+    over: why it may act no longer, or None.
+    values: what it has consumed, by packet.
+    """
+
+    __slots__ = ("acted", "earlier", "epoch", "over", "values")
+
+    def __init__(self, epoch: Epoch, earlier: Earlier = ()) -> None:
+        self.epoch = epoch
+        self.earlier = earlier
+        self.over: BaseException | None = None
+        self.acted = False  # whether it has changed the net
+        self.values: dict[Packet, Any] = {}
+
+    def must_last(self) -> None:
+        """Raise why this may act no longer, if so."""
+        if self.over is not None:
+            raise type(self.over)(*self.over.args)
+
+    def __str__(self) -> str:
+        return f"node {self.epoch.node_name!r}, epoch {self.epoch.id}, attempt {len(self.earlier) + 1}"
+
+
+# %% [markdown]
+# ## The state, and finding things in it
+#
+# Ids are `p1-…` and `e1-…`: a count, in order of creation, and a few letters that no two nets share. A name or an id that
+# there is not is answered with what there is.
+
+# %%
+#|exporti
+READY_LIMIT = 1024  # startable epochs beyond which doors fall behind
+
+
+def _letters() -> str:
+    """A few letters that no two nets share."""
+    from base64 import b32encode
+    from os import urandom
+
+    return b32encode(urandom(5)).decode().lower()
+
+
+class Books:
+    """The state, and how to find things in it. Raises `GraphError` with every finding for a graph that cannot be run."""
+
+    def __init__(self, graph: Graph, values: PacketValueStore) -> None:
+        findings = graph_findings(graph)
+        if findings:
+            raise GraphError(findings)
+        self.doors = doors_of(graph)
+        self.values = values
+        self._sim = NetSim(graph)
+        self._do: Callable[[NetAction], tuple[Any, list[NetEvent]]] = self._sim.do_action
+        self._lock = RLock()
+        self._packets: dict[int, Packet] = {}  # by number
+        self._epochs: dict[int, Epoch] = {}  # by number, so in order of creation
+        self._ready: deque[Epoch] = deque()
+        self._injected: set[Door] = set()  # doors with injected packets that were not routed yet
+        self._behind: deque[Door] = deque()  # doors that wait to be routed further
+        self._room: float = READY_LIMIT
+        self._foreign = set(values.ids())  # values from an earlier run, in files
+        self._carried = values.carry(self._find_packet, self._packets.values())
+        self._suffix = f"-{_letters()}"
+        self._next_packet, self._next_epoch = count(1).__next__, count(1).__next__
+        for door in self.doors.values():
+            door.registry, door.suffix = self._packets, self._suffix
+
+    def door(self, node_name: str) -> Door:
+        """The door of a node. Raises `NodeNotFoundError`."""
+        try:
+            return self.doors[node_name]
+        except KeyError:
+            raise NodeNotFoundError(unknown_name("node", node_name, self.doors)) from None
+
+    def get_packet(self, packet_id: str) -> Packet:
+        """The packet with this id. Raises `PacketNotFoundError` for one that is not, or no longer, in the net."""
+        packet = self._find_packet(packet_id)
+        if packet is None:
+            raise PacketNotFoundError(f"there is no packet {packet_id!r} in the net (any more).")
+        return packet
+
+    def get_epoch(self, epoch_id: str) -> Epoch:
+        """The epoch with this id. Raises `EpochNotFoundError` for one that is not, or no longer, in the net."""
+        epoch = self._epochs.get(number_in(epoch_id, "e", self._suffix) or 0)
+        if epoch is None:
+            raise EpochNotFoundError(f"there is no epoch {epoch_id!r} in the net (any more).")
+        return epoch
+
+    def _find_packet(self, packet_id: str) -> Packet | None:
+        return self._packets.get(number_in(packet_id, "p", self._suffix) or 0)
+
+    def _packet(self) -> Packet:
+        return Packet(self._next_packet(), self._suffix)
+
+
+# %%
+#|hide
+from netrun import *
+
+
+def node(name, inputs=(), outputs=()):
+    nonempty = lambda port: SalvoConditionTerm.port(port, PortState.non_empty())
+    one = PacketCount.count(1)
+    return Node(
+        name,
+        in_ports={port: Port() for port in inputs},
+        out_ports={port: Port() for port in outputs},
+        in_salvo_conditions={port: SalvoCondition(MaxSalvos.finite(1), {port: one}, nonempty(port)) for port in inputs},
+        out_salvo_conditions={port: SalvoCondition(MaxSalvos.infinite(), port, nonempty(port)) for port in outputs},
+    )
+
+
+# %%
+graph = Graph([node("A", ["in"]), node("B", ["in"])], [])
+books = Books(graph, PacketValueStore())
+assert [door.rank for door in books.doors.values()] == [0, 1]
+for find in (lambda: books.door("C"), lambda: books.get_packet("p1"), lambda: books.get_epoch("e1")):
+    try:
+        find()
+    except NetrunError as error:
+        print(f"{type(error).__name__}: {error}")
+    else:
+        raise AssertionError("found what there is not")
+
+# %% [markdown]
+# ## What the packets carry
+#
+# A value is in its packet or in the store, a value function always in the store.
+
+
+# %%
+#|exporti
+class Values(Books):
+    """Where the values of the packets are."""
+
+    def _store(self, packet: Packet, value: Any, func: Callable[[], Any] | None = None) -> None:
+        """Let a packet carry a value or a value function. Raises what the store raises, and then it carries none."""
+        if func is not None:
+            self.values.store_value_func(packet.id, func)
+        elif self._carried:
+            packet._value = value
+        else:
+            self.values.store_value(packet.id, value)
+
+    def _spend(self, packet: Packet, value: Any) -> None:
+        """A packet was consumed, and this was its value."""
+        if packet._value is NOTHING:
+            self.values.mark_consumed(packet.id, value)
+        else:
+            packet._value = NOTHING
+
+    def _drop(self, packet: Packet) -> None:
+        """A packet is gone, and so is its value."""
+        if packet._value is NOTHING:
+            self.values.remove(packet.id)
+        else:
+            packet._value = NOTHING
+
+
+# %% [markdown]
+# ## Arrivals, and piles that wait in line
+#
+# What arrives at a door may make epochs: `_form` is what the door calls then. A node that sends a hundred thousand packets
+# in one epoch would make as many startable epochs. Beyond `READY_LIMIT` of them doors fall behind: what arrives waits in
+# their inboxes, and is routed, in order, when the queue has been worked off. So a pile costs little while it waits, and
+# the nodes behind begin before it is worked off.
+#
+# ```
+#   _arrive ──> door ──> _form ──> queue of startable epochs ──> next
+#      │ queue full, or the door is behind                        │ queue half empty
+#      └─────────────> inbox ──────────── _catch_up <─────────────┘
+# ```
+
+
+# %%
+#|exporti
+class Arrivals(Values):
+    """What happens when packets arrive at a door."""
+
+    def _form(self, door: Door, condition: str, parts: Parts, packets: list[Packet]) -> bool:
+        """Make a startable epoch of packets that a door has let go of. True while there is room for more of them."""
+        number = self._next_epoch()
+        epoch = Epoch(number, door, condition, parts, packets)
+        for packet in packets:
+            packet._place = epoch
+        self._epochs[number] = epoch
+        self._ready.append(epoch)
+        return len(self._ready) < self._room
+
+    def _arrive(self, door: Door, packets: list[Packet]) -> None:
+        """Packets that were sent together are on their wires: let the door have them, or its inbox."""
+        if door.is_behind or len(self._ready) >= self._room:
+            self._hold_back(door, packets)
+        elif not door.arrive(packets, self._form):
+            self._fall_behind(door)
+
+    def _hold_back(self, door: Door, packets: Packet | list[Packet]) -> None:
+        door.inbox.append(packets)
+        self._fall_behind(door)
+
+    def _fall_behind(self, door: Door) -> None:
+        if not door.is_behind:
+            door.is_behind = True
+            self._behind.append(door)
+
+    def _catch_up(self, room: float) -> None:
+        """Let the doors that are behind route, until that many epochs are startable."""
+        self._room = room
+        while self._behind and len(self._ready) < room:
+            if self._behind[0].catch_up(self._form):
+                self._behind.popleft().is_behind = False
+        self._room = READY_LIMIT
+
+
+# %% [markdown]
+# ## In
+#
+# Injected values land at their port at once, as far as it has room; the rest waits in line. Conditions are tried at the
+# next `route`, which every run begins with, so values that are injected together can be taken together.
+
+
+# %%
+#|exporti
+class Injection(Arrivals):
+    """What users put in."""
+
+    def create_epoch(self, node_name: str) -> Epoch:
+        """Make a startable epoch with an empty salvo."""
+        door = self.door(node_name)
+        with self._lock:
+            self._form(door, "", (), [])
+            return self._ready[-1]
+
+    def inject(self, node_name: str, port: str, values: Iterable[Any]) -> list[str]:
+        """Put values at an input port, in order; those beyond its slots wait. Returns the ids of their packets. When
+        one value cannot be stored, none is injected."""
+        door = self.door(node_name)
+        if port not in door.gates:
+            raise InputPortNotFoundError(f"node {node_name!r}: {unknown_name('input port', port, door.gates)}")
+        packets: list[Packet] = []
+        try:
+            for value in values:
+                packet = self._packet()
+                self._store(packet, value)
+                packets.append(packet)
+        except BaseException:
+            for packet in packets:
+                self._drop(packet)
+            raise
+        with self._lock:
+            gate = door.gates[port]
+            for packet in packets:
+                self._packets[packet._number] = packet
+                packet._place = gate.injections
+            if door.is_behind:
+                door.inbox.append(packets)
+            else:
+                for packet in packets:
+                    gate.inject(packet)
+                self._injected.add(door)
+        return [packet.id for packet in packets]
+
+
+# %% [markdown]
+# ## The queue of startable epochs
+#
+# Oldest first. Whoever asks what is startable sees all of it, also what was still in an inbox.
+
+
+# %%
+#|exporti
+class Queue(Injection):
+    """The startable epochs, in order."""
+
+    def route(self, room: float = inf) -> None:
+        """Try the conditions of the doors that values were injected at, and of those that are behind."""
+        with self._lock:
+            for door in sorted(self._injected, key=_rank):
+                self._fall_behind(door)
+            self._injected.clear()
+            self._catch_up(room)
+
+    def queued(self) -> int:
+        """How many startable epochs are in the queue, when all is routed."""
+        self.route()
+        return len(self._ready)
+
+    def next(self) -> Epoch | None:
+        """Take the oldest startable epoch out of the queue."""
+        if self._injected or (self._behind and len(self._ready) < READY_LIMIT // 2):
+            self.route(READY_LIMIT)
+        return self._ready.popleft() if self._ready else None
+
+    def startable(self, node_name: str | None = None) -> list[str]:
+        """The ids of the epochs that could start, oldest first; of one node, if it is named."""
+        door = None if node_name is None else self.door(node_name)
+        with self._lock:
+            self._catch_up(inf)
+            epochs = [epoch for epoch in self._epochs.values() if epoch.state == EpochState.Startable]
+        return [epoch.id for epoch in epochs if door is None or epoch._door is door]
+
+    def shelve(self, epoch: Epoch) -> None:
+        """Put an epoch that `next` gave aside, until `unshelve`."""
+        with self._lock:
+            epoch._door.shelf.append(epoch)
+
+    def unshelve(self, node_name: str) -> None:
+        """Put what was set aside of a node into the queue again, each at the place where it was."""
+        with self._lock:
+            shelf = self.door(node_name).shelf
+            if shelf:
+                waiting = {*self._ready, *shelf}
+                shelf.clear()
+                self._ready = deque(epoch for epoch in self._epochs.values() if epoch in waiting)
+
+
+def _rank(door: Door) -> int:
+    return door.rank
+
+
+# %%
+books = Queue(graph, PacketValueStore())
+ids = books.inject("A", "in", ["a1", "a2"]) + books.inject("B", "in", ["b1"])
+assert books.get_packet(ids[0]).location.kind == "InputPort" and books.startable() == []
+assert books.queued() == 3 and len(books.startable("A")) == 2
+assert books.get_packet(ids[0]).location.kind == "Node"
+epoch = books.next()
+assert epoch.node_name == "A" and [packet.id for _, packet in epoch.in_salvo.packets] == ids[:1]
+
+# %% [markdown]
+# An epoch that is not to start yet is shelved, and comes back to its own place:
+
+# %%
+books.shelve(epoch)
+assert books.next().id != epoch.id
+books.unshelve("A")
+assert books.next() is epoch
+
+# %% [markdown]
+# A pile of 100,000 waits at the door; the queue stays short until somebody asks for all of it:
+
+# %%
+books = Queue(graph, PacketValueStore())
+books.inject("A", "in", range(100_000))
+first = books.next()
+print(f"{len(books._ready):,} epochs in the queue, {len(books.doors['A'].gates['in'].packets):,} packets at the port")
+assert len(books._ready) == READY_LIMIT - 1
+assert len(books.startable()) == 100_000 - 1 + 1  # the one taken out of the queue has not started
+
+# %% [markdown]
+# When one value cannot be taken, none is:
+
+# %%
+books = Queue(graph, PacketValueStore())
+try:
+    books.inject("A", "in", (1 / n for n in (2, 1, 0)))
+except ZeroDivisionError:
+    assert len(books.values) == 0 and books.queued() == 0

@@ -1,0 +1,506 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Execution: attempts and the engine
+#
+# There is one path for every epoch, whatever its function is and wherever it runs:
+#
+# ```
+#   Ledger.next ──> begin ──> a carrier calls the function ──> conclude ──> settle
+#                  Attempt           Outcome                 commit or      verdict: gone, again after d seconds,
+#                                                            failure        cancelled, or startable again
+# ```
+#
+# The **engine** decides what runs next. It does no IO, never sleeps, never calls a user's code and reads no clock: the
+# time comes in as an argument. So its tests need no threads and no waiting: they feed it outcomes, in any order, under a
+# clock that they turn by hand.
+
+# %%
+#|default_exp execution
+
+# %%
+#|export
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
+
+from netrun.core import EpochCancelled, EpochTimeout, NodeConfig, NodeExecutionFailed
+from netrun.context import Recording
+from netrun.acts import OVER
+from netrun.books import Earlier, Holder
+from netrun.ledger import Ledger
+from netrun.packets import Epoch
+
+# %% [markdown]
+# ## A node's task
+#
+# What the engine knows of a node: its functions and its options. A node without a function keeps its epochs startable.
+
+# %%
+#|export
+NodeFunc = Callable[..., Any]
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A node's functions and options. `carrier` says where the function runs; the engine only passes it on."""
+
+    node_name: str
+    config: NodeConfig
+    carrier: Any = None
+    exec_node_func: NodeFunc | None = None
+    start_node_func: NodeFunc | None = None
+    stop_node_func: NodeFunc | None = None
+    exec_failed_node_func: NodeFunc | None = None
+    is_async: bool = False
+
+
+# %% [markdown]
+# ## Attempt and outcome
+#
+# An `Attempt` is one try at an epoch. It holds the epoch (see `Holder`) from its beginning to its end. Every attempt has
+# exactly one `Outcome`, which the carrier that ran it reports.
+
+
+# %%
+#|export
+class Attempt(Holder):
+    """One try at an epoch: its task, when it must be done (engine time, or None), and its recording, if it has one."""
+
+    __slots__ = ("deadline", "recording", "task")
+
+    def __init__(self, epoch: Epoch, task: Task, earlier: Earlier = ()) -> None:
+        self.epoch = epoch  # as Holder has it; an attempt is made for every epoch, so it is made quickly
+        self.earlier = earlier
+        self.over = None
+        self.acted = False
+        self.values = {}
+        self.task = task
+        self.deadline: float | None = None
+        self.recording: Recording | None = None
+
+
+class Ending(Enum):
+    """How an attempt can end."""
+
+    FINISHED = auto()
+    FAILED = auto()
+    TIMED_OUT = auto()
+    CANCELLED = auto()
+    INTERRUPTED = auto()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How an attempt ended. `error` is there unless it finished."""
+
+    attempt: Attempt
+    ending: Ending
+    error: BaseException | None = None
+
+
+# %% [markdown]
+# Which exception means what is one short function:
+
+
+# %%
+#|export
+def outcome_of(attempt: Attempt, error: BaseException) -> Outcome:
+    """The outcome of an attempt whose function raised."""
+    if isinstance(error, EpochCancelled) and error.epoch_id == attempt.epoch.id:
+        ending = Ending.CANCELLED
+    elif isinstance(error, (KeyboardInterrupt, SystemExit)):
+        ending = Ending.INTERRUPTED
+    else:
+        ending = Ending.FAILED
+    return Outcome(attempt, ending, error)
+
+
+# %%
+from types import SimpleNamespace
+
+holder = SimpleNamespace(epoch=SimpleNamespace(id="e1-demo"))
+endings = [
+    (ValueError(), Ending.FAILED),
+    (KeyboardInterrupt(), Ending.INTERRUPTED),
+    (EpochCancelled("A", "e1-demo"), Ending.CANCELLED),
+    (EpochCancelled("B", "e2-demo"), Ending.FAILED),  # another epoch's: an exception like any other
+]
+assert all(outcome_of(holder, error).ending is ending for error, ending in endings)
+
+# %% [markdown]
+# ## The verdict
+#
+# What becomes of the epoch. The whole table:
+#
+# | the attempt | and | verdict |
+# |---|---|---|
+# | finished | | `COMMIT`: the epoch is finished |
+# | failed, or timed out | the judge says: again after d seconds | `RETRY` |
+# | failed, or timed out | no more attempts, or it had acted on the net | `GIVE_UP`: cancelled, and the net hears of it |
+# | cancelled | | `CANCEL`: cancelled, no failure |
+# | interrupted | it had not acted on the net | `GIVE_BACK`: startable again |
+# | interrupted | it had | `CANCEL` |
+
+
+# %%
+#|export
+class Verdict(Enum):
+    """What becomes of an epoch after an attempt."""
+
+    COMMIT = auto()
+    RETRY = auto()
+    GIVE_UP = auto()
+    CANCEL = auto()
+    GIVE_BACK = auto()
+
+
+def verdict(ending: Ending, *, acted: bool, retry_after: float | None) -> Verdict:
+    """The verdict on an attempt: see the table above."""
+    match ending:
+        case Ending.FINISHED:
+            return Verdict.COMMIT
+        case Ending.FAILED | Ending.TIMED_OUT:
+            return Verdict.GIVE_UP if retry_after is None else Verdict.RETRY
+        case Ending.CANCELLED:
+            return Verdict.CANCEL
+        case Ending.INTERRUPTED:
+            return Verdict.CANCEL if acted else Verdict.GIVE_BACK
+
+
+# %%
+assert verdict(Ending.TIMED_OUT, acted=False, retry_after=1.5) is Verdict.RETRY
+assert verdict(Ending.FAILED, acted=False, retry_after=None) is Verdict.GIVE_UP
+assert verdict(Ending.INTERRUPTED, acted=True, retry_after=None) is Verdict.CANCEL
+
+# %% [markdown]
+# ## The engine
+#
+# Four seams let what comes later in the book plug in. Each has a default that does nothing:
+#
+# | seam | asked | default |
+# |---|---|---|
+# | `admit(epoch, now)` | may this epoch start now (None), or not before which moment? | now |
+# | `judge(outcome)` | after how many seconds is there another attempt (None: never)? | never |
+# | `task.carrier` | where does the function of this node run? | set by the net |
+# | `observe(outcome, verdict)` | told of every attempt that was settled | nobody |
+#
+# Three kinds of moments make the engine want to be asked again: the deadline of a running attempt, the next attempt of
+# an epoch that waits for it, and the moment that `admit` named. `deadline()` is the earliest. None of them holds anything
+# else up.
+
+
+# %%
+#|exporti
+_FINISHED = Ending.FINISHED
+_FAILURES = (Ending.FAILED, Ending.TIMED_OUT)
+
+
+class Agenda:
+    """What the engine has before it: what runs, what waits for a moment, and whether anything may start."""
+
+    def __init__(self, ledger: Ledger, tasks: dict[str, Task]) -> None:
+        self.ledger = ledger
+        self.tasks = tasks
+        self._by_rank = [tasks[name] for name in ledger.doors]
+        self.running: dict[Attempt, None] = {}  # in the order in which they began
+        self.paused_by: str | None = None
+        self.failures: list[NodeExecutionFailed] = []
+        self.admit: Callable[[Epoch, float], float | None] | None = None
+        self.judge: Callable[[Outcome], float | None] | None = None
+        self.observe: Callable[[Outcome, Verdict], None] | None = None
+        self._wave: int | None = None  # how many epochs this step may still start; None: no limit
+        self._retries: list[tuple[float, int, Attempt]] = []  # due, a tie-breaker, the attempt to make
+        self._looks: list[tuple[float, str]] = []  # moments that `admit` named, by node
+        self._numbers = count()
+
+    def deadline(self) -> float | None:
+        """The moment to look again, even if nothing happens before; None if there is none."""
+        moments = [attempt.deadline for attempt in self.running if attempt.deadline is not None]
+        if self.paused_by is None:
+            moments += [self._retries[0][0]] if self._retries else []
+            moments += [self._looks[0][0]] if self._looks and self._wave != 0 else []
+        return min(moments, default=None)
+
+    def begin_wave(self) -> None:
+        """Until `end_wave`, start only what is startable now."""
+        self._wave = self.ledger.queued()
+
+    def end_wave(self) -> None:
+        """Start whatever becomes startable again."""
+        self._wave = None
+
+    def pause(self, by: str) -> None:
+        """Start nothing from now on. The first reason stays."""
+        self.paused_by = self.paused_by or by
+
+    def resume(self) -> None:
+        """Start epochs again."""
+        self.paused_by = None
+
+
+# %% [markdown]
+# **Beginning.** An epoch whose next attempt is due comes first, then the queue. What has no function, or is not admitted
+# yet, is shelved.
+
+
+# %%
+#|exporti
+class Beginnings(Agenda):
+    """Which attempt begins next."""
+
+    def begin(self, now: float) -> Attempt | None:
+        """The next attempt to run, or None when nothing can start now."""
+        if self.paused_by is not None:
+            return None
+        if self._retries and self._retries[0][0] <= now:
+            return self._begun(heappop(self._retries)[2], now)
+        if self._looks:
+            self._readmit(now)
+        while self._wave != 0 and (epoch := self.ledger.next()) is not None:
+            if self._wave is not None:
+                self._wave -= 1
+            task = self._by_rank[epoch._door.rank]
+            if task.exec_node_func is None or (self.admit is not None and not self._admitted(epoch, now)):
+                self.ledger.shelve(epoch)
+                continue
+            attempt = Attempt(epoch, task)
+            self.ledger.start(attempt)
+            config = task.config
+            if config.timeout is not None or config.defer_net_actions:
+                return self._begun(attempt, now)
+            self.running[attempt] = None
+            return attempt
+        return None
+
+    def _begun(self, attempt: Attempt, now: float) -> Attempt:
+        config = attempt.task.config
+        if config.timeout is not None:
+            attempt.deadline = now + config.timeout
+        if config.defer_net_actions:
+            attempt.recording = Recording(attempt, self.ledger.values)
+        self.running[attempt] = None
+        return attempt
+
+    def _admitted(self, epoch: Epoch, now: float) -> bool:
+        assert self.admit is not None
+        moment = self.admit(epoch, now)
+        if moment is None or moment <= now:
+            return True
+        heappush(self._looks, (moment, epoch.node_name))
+        return False
+
+    def _readmit(self, now: float) -> None:
+        """Put the epochs into the queue again whose moment has come."""
+        while self._looks and self._looks[0][0] <= now:
+            self.ledger.unshelve(heappop(self._looks)[1])
+
+
+# %% [markdown]
+# **Ending.** `conclude` ends an attempt: it is committed, or how it failed is told. In between, the driver calls the
+# node's failure function. `settle` then says what becomes of the epoch.
+
+
+# %%
+#|exporti
+def _why_over(outcome: Outcome) -> Exception:
+    """What a call on the attempt's context raises from now on."""
+    timed_out = outcome.ending is Ending.TIMED_OUT and isinstance(outcome.error, EpochTimeout)
+    return outcome.error if timed_out else OVER  # type: ignore[return-value]
+
+
+class Conclusions(Beginnings):
+    """How attempts end."""
+
+    def expired(self, now: float) -> list[Outcome]:
+        """The outcomes of the running attempts whose time is over."""
+        late = [attempt for attempt in self.running if attempt.deadline is not None and attempt.deadline <= now]
+        return [self._timed_out(attempt) for attempt in late]
+
+    def conclude(self, outcome: Outcome) -> Outcome | None:
+        """End an attempt: no further action of it changes the net. None if it is committed; else how it failed. An
+        outcome that comes too late, of an attempt that has ended already, is dropped."""
+        attempt = outcome.attempt
+        if attempt not in self.running:
+            return None
+        del self.running[attempt]
+        if outcome.ending is _FINISHED:
+            try:
+                if attempt.recording is None:
+                    self.ledger.finish(attempt)
+                else:
+                    attempt.recording.commit(attempt, self.ledger)
+            except BaseException as error:
+                outcome = outcome_of(attempt, error)
+            else:
+                if self.observe is not None:
+                    self.observe(outcome, Verdict.COMMIT)
+                return None
+        self.ledger.end_attempt(attempt, _why_over(outcome))
+        return outcome
+
+    def _timed_out(self, attempt: Attempt) -> Outcome:
+        seconds = attempt.task.config.timeout or 0.0
+        error = EpochTimeout(attempt.task.node_name, attempt.epoch.id, seconds)
+        return Outcome(attempt, Ending.TIMED_OUT, error)
+
+
+# %%
+#|export
+class Engine(Conclusions):
+    """Decides what runs next: `begin` gives an attempt, `conclude` and `settle` take its outcome."""
+
+    def settle(self, outcome: Outcome, now: float, at: datetime) -> Verdict:
+        """What becomes of the epoch of an attempt that `conclude` found to have failed. `at` is the time of day, for
+        the record."""
+        attempt = outcome.attempt
+        after = self._retry_after(outcome)
+        sentence = verdict(outcome.ending, acted=attempt.acted, retry_after=after)
+        match sentence:
+            case Verdict.RETRY:
+                assert after is not None and outcome.error is not None
+                again = Attempt(attempt.epoch, attempt.task, (*attempt.earlier, (at, outcome.error)))
+                heappush(self._retries, (now + after, next(self._numbers), again))
+            case Verdict.GIVE_BACK:
+                self.ledger.give_back(attempt)
+            case _:
+                self.ledger.cancel(attempt)
+        if sentence is Verdict.GIVE_UP:
+            self._give_up(outcome)
+        if outcome.ending is Ending.INTERRUPTED:
+            self.pause("error")
+        if self.observe is not None:
+            self.observe(outcome, sentence)
+        return sentence
+
+    def take_failures(self) -> NodeExecutionFailed | None:
+        """The first failure since this was asked last, with the `others` that came after it."""
+        if not self.failures:
+            return None
+        first, *first.others = self.failures
+        self.failures = []
+        return first
+
+    def _retry_after(self, outcome: Outcome) -> float | None:
+        """What the judge says. An attempt that has acted on the net cannot be made again."""
+        if self.judge is None or outcome.attempt.acted or outcome.ending not in _FAILURES:
+            return None
+        return self.judge(outcome)
+
+    def _give_up(self, outcome: Outcome) -> None:
+        attempt, error = outcome.attempt, outcome.error
+        assert error is not None
+        failure = NodeExecutionFailed(attempt.task.node_name, attempt.epoch.id, error, len(attempt.earlier) + 1)
+        failure.__cause__ = error
+        self.failures.append(failure)
+        self.pause("error")
+
+
+# %% [markdown]
+# ## The engine at work
+#
+# A clock turned by hand, and outcomes told by hand. Node `A` fails and is to be tried again after 10 seconds; node `B`
+# goes on meanwhile.
+
+# %%
+from datetime import UTC
+
+from netrun import *
+
+
+def inbox(name):
+    nonempty = SalvoConditionTerm.port("in", PortState.non_empty())
+    condition = SalvoCondition(MaxSalvos.finite(1), {"in": PacketCount.count(1)}, nonempty)
+    return Node(name, in_ports={"in": Port()}, in_salvo_conditions={"in": condition})
+
+
+def new_engine(**options):
+    ledger = Ledger(Graph([inbox("A"), inbox("B")], []), PacketValueStore())
+    config = NodeConfig(defer_net_actions=True, **options)
+    engine = Engine(ledger, {name: Task(name, config, exec_node_func=print) for name in "AB"})
+    return ledger, engine
+
+
+def consume_all(attempt):
+    for packet in attempt.epoch._entered:
+        attempt.recording.consume(attempt, packet, attempt.recording.ask(attempt, packet))
+
+
+def tell(engine, attempt, now, error=None):
+    outcome = Outcome(attempt, Ending.FINISHED) if error is None else outcome_of(attempt, error)
+    failed = engine.conclude(outcome)
+    return Verdict.COMMIT if failed is None else engine.settle(failed, now, datetime.now(UTC))
+
+
+# %%
+ledger, engine = new_engine()
+engine.judge = lambda outcome: 10.0
+ledger.inject("A", "in", ["a"])
+ledger.inject("B", "in", ["b"])
+
+first = engine.begin(now=0)
+assert first.task.node_name == "A" and tell(engine, first, 0, ValueError("no")) is Verdict.RETRY
+second = engine.begin(now=0)  # nobody waits for A
+consume_all(second)
+assert second.task.node_name == "B" and tell(engine, second, 0) is Verdict.COMMIT
+assert engine.begin(now=9.9) is None and engine.deadline() == 10.0
+again = engine.begin(now=10.0)
+assert again.epoch is first.epoch and len(again.earlier) == 1
+consume_all(again)
+assert tell(engine, again, 10.0) is Verdict.COMMIT
+ledger.check()
+
+# %% [markdown]
+# A time-out is a deadline too. An outcome that comes after it is dropped, and its context is dead:
+
+# %%
+ledger, engine = new_engine(timeout=2)
+ledger.inject("A", "in", ["a"])
+slow = engine.begin(now=100)
+assert engine.deadline() == 102 and engine.expired(101.9) == []
+(late,) = engine.expired(102)
+assert engine.settle(engine.conclude(late), 102, datetime.now(UTC)) is Verdict.GIVE_UP
+assert engine.conclude(Outcome(slow, Ending.FINISHED)) is None  # the thread has come back: too late
+try:
+    slow.recording.create(slow, "anything")
+except EpochTimeout as error:
+    print(error)
+failure = engine.take_failures()
+assert isinstance(failure.original_exception, EpochTimeout) and engine.paused_by == "error"
+ledger.check()
+
+# %% [markdown]
+# `admit` holds one node back and no other, and `deadline` says when to look again:
+
+# %%
+ledger, engine = new_engine()
+engine.admit = lambda epoch, now: 5.0 if epoch.node_name == "A" else None
+ledger.inject("A", "in", [1, 2])
+ledger.inject("B", "in", [3])
+attempt = engine.begin(now=0)
+assert attempt.task.node_name == "B" and engine.begin(now=0) is None and engine.deadline() == 5.0
+ledger.check()
+assert [engine.begin(now=5).task.node_name for _ in "12"] == ["A", "A"]
+
+# %% [markdown]
+# An interrupted attempt that has not acted gives its epoch back, at the front of the queue; the net pauses:
+
+# %%
+ledger, engine = new_engine()
+ledger.inject("A", "in", [1, 2])
+attempt = engine.begin(now=0)
+assert tell(engine, attempt, 0, KeyboardInterrupt()) is Verdict.GIVE_BACK
+assert engine.begin(now=0) is None and engine.paused_by == "error"
+engine.resume()
+assert engine.begin(now=0).epoch is attempt.epoch
+ledger.check()

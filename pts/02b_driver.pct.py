@@ -1,0 +1,559 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The driver and the inline carrier
+#
+# The engine decides; somebody has to call functions and wait. A **carrier** runs an attempt and reports exactly one
+# outcome; it never raises into the engine. The **driver** connects the two: begin, wait for an outcome or a deadline,
+# settle. The **stage** calls the start and stop functions of a run.
+#
+# ```
+#                 ┌──────── begin(now) ────────┐
+#                 │                            ▼
+#   clock ──> Driver ── settle(outcome) ──> Engine         Carrier.begin(attempt) ──> node function
+#                 ▲                                              │
+#                 └──────────── Outcome (at once, or through the mailbox) ──┘
+# ```
+
+# %%
+#|default_exp driver
+
+# %%
+#|export
+import inspect
+import os
+import signal
+from collections.abc import Callable, Mapping
+from contextvars import copy_context
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from threading import Thread, Timer, current_thread, main_thread
+from time import monotonic
+from types import FrameType
+from typing import Any, Protocol
+
+from netrun.context import AsyncNodeExecutionContext, NodeExecutionContext, NodeFailureContext
+from netrun.execution import Attempt, Ending, Engine, Outcome, Task, outcome_of
+from netrun.ledger import Ledger
+from netrun.values import StoredValues, awaited, run_coroutine
+
+# %% [markdown]
+# ## Calling a node function
+#
+# The one place where node functions are called. Whatever they raise becomes an outcome. The lists of packets are copies:
+# a function may do with them what it likes.
+
+
+# %%
+#|exporti
+def is_async(func: Any) -> bool:
+    """Whether calling this gives a coroutine."""
+    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(type(func).__call__)
+
+
+def is_generator(func: Any) -> bool:
+    """Whether calling this runs nothing yet, since it has a `yield`."""
+    return inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func)
+
+
+def call(attempt: Attempt, ledger: Ledger) -> Outcome:
+    """Run the node function of an attempt, here and now."""
+    task = attempt.task
+    acts = ledger if attempt.recording is None else attempt.recording
+    packets = attempt.epoch.by_port()
+    try:
+        if task.is_async:
+            run_coroutine(task.exec_node_func(AsyncNodeExecutionContext(attempt, acts), packets))  # type: ignore[misc]
+        else:
+            task.exec_node_func(NodeExecutionContext(attempt, acts), packets)  # type: ignore[misc]
+    except BaseException as error:
+        return outcome_of(attempt, error)
+    return Outcome(attempt, _FINISHED)
+
+
+_FINISHED = Ending.FINISHED
+
+# %% [markdown]
+# ## The inline carrier
+#
+# Runs attempts one at a time, in the thread that drives the net. A node with a `timeout` gets a thread for each attempt,
+# so that the net can go on when the time is over; the driver waits for it meanwhile, and nothing else inline runs. The
+# thread sees the context variables of its caller. It is a daemon: a function that never returns does not keep the process
+# alive.
+
+# %%
+#|exporti
+Report = Callable[[Outcome], None]
+
+
+class InlineCarrier:
+    """Runs attempts one at a time. `in_thread` is the one that runs in a thread of its own, if any."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.in_thread: Attempt | None = None
+
+    def begin(self, attempt: Attempt, report: Report) -> Outcome | None:
+        """Run an attempt. Returns its outcome, or None when `report` will be called with it."""
+        if attempt.deadline is None:
+            return call(attempt, self._ledger)
+        run = copy_context().run
+        thread = Thread(target=run, args=(self._run, attempt, report), name=f"netrun {attempt}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the machine has no more of them
+            return outcome_of(attempt, error)
+        self.in_thread = attempt
+        return None
+
+    def _run(self, attempt: Attempt, report: Report) -> None:
+        outcome = call(attempt, self._ledger)
+        if attempt.over is None:
+            report(outcome)
+        elif outcome.error is not None and repr(outcome.error) != repr(
+            attempt.over
+        ):  # not the dead context's own error
+            from logging import getLogger
+
+            getLogger("netrun").warning("%s raised after its time was over", attempt, exc_info=outcome.error)
+
+
+# %% [markdown]
+# ## Clocks
+#
+# The driver asks a clock for the time and lets it wait. Tests give it one that they turn by hand.
+
+
+# %%
+#|export
+class Clock(Protocol):
+    """Monotonic time in seconds, and waiting for a mailbox."""
+
+    def now(self) -> float:
+        """The time."""
+        ...
+
+    def wait(self, mailbox: "SimpleQueue[Outcome]", until: float | None) -> Outcome | None:
+        """The next thing in the mailbox, or None when `until` has come first."""
+        ...
+
+
+class MonotonicClock:
+    """The clock of the machine."""
+
+    now = staticmethod(monotonic)
+
+    def wait(self, mailbox: "SimpleQueue[Outcome]", until: float | None) -> Outcome | None:
+        """Block until there is something, or until that moment. Uses no CPU meanwhile."""
+        try:
+            return mailbox.get(timeout=None if until is None else max(0.0, until - monotonic()))
+        except Empty:
+            return None
+
+
+# %% [markdown]
+# ## Start and stop functions
+#
+# A run has the start functions at its opening and the stop functions at its close, in reverse order. Only what was
+# started is stopped. A start function that is set while a run is open is called before the node's next epoch.
+#
+# When a start function raises, the run does not open: what was started is stopped again. When stop functions raise, the
+# others are called all the same. No exception is lost: the first is raised, and its cause names the others.
+
+
+# %%
+#|export
+class Stage:
+    """The start and stop functions of the nodes, around a run. `argument` is what they are called with: the net."""
+
+    def __init__(self, tasks: dict[str, Task], argument: Any) -> None:
+        self._tasks, self._argument = tasks, argument
+        self.is_open = False
+        self._started: dict[Task, None] = {}  # in order, those that have something to stop
+        self.late: list[Task] = []  # to be started, since the run is open already
+
+    def open(self) -> None:
+        """Call the start functions. Raises what one raised, after stopping those before it."""
+        self.is_open = True
+        try:
+            for task in self._tasks.values():
+                self._start(task)
+        except BaseException as error:
+            raise_first([error, *self.close()])
+
+    def changed(self, task: Task) -> None:
+        """A node's functions were set anew: if the run is open, the start function is to be called."""
+        if self.is_open and task.start_node_func is not None and task not in self.late:
+            self.late.append(task)
+
+    def open_late(self) -> None:
+        """Call the start functions that were set since the opening."""
+        while self.late:
+            self._start(self.late[0])
+
+    def close(self) -> list[BaseException]:
+        """Call the stop functions of all that were started. Returns what they raised."""
+        errors: list[BaseException] = []
+        while self._started:
+            task, _ = self._started.popitem()
+            try:
+                _call_with(task.stop_node_func, self._argument, f"stop_node_func of node {task.node_name!r}")
+            except BaseException as error:
+                errors.append(error)
+        self.is_open = False
+        self.late.clear()
+        return errors
+
+    def _start(self, task: Task) -> None:
+        _call_with(task.start_node_func, self._argument, f"start_node_func of node {task.node_name!r}")
+        if task in self.late:
+            self.late.remove(task)
+        self._started[task] = None
+
+
+# %%
+#|exporti
+def _call_with(func: Any, argument: Any, what: str) -> None:
+    """Call a user's function, sync or async, if there is one; what it raises says where."""
+    if func is None:
+        return
+    try:
+        result = func(argument)
+        if is_async(func):
+            run_coroutine(result)
+    except BaseException as error:
+        error.add_note(f"raised by the {what}")
+        raise
+
+
+def raise_first(errors: list[BaseException]) -> None:
+    """Raise the first of these exceptions, if there is any; the others become part of its cause."""
+    if not errors:
+        return
+    first, *others = errors
+    add_causes(first, others)
+    raise first
+
+
+def add_causes(error: BaseException, others: list[BaseException]) -> None:
+    """Make other exceptions part of the cause of this one, beside the cause that it has."""
+    if others:
+        causes = [error.__cause__] if error.__cause__ is not None else []
+        error.__cause__ = BaseExceptionGroup("what caused this, and what failed after it", [*causes, *others])
+
+
+# %% [markdown]
+# ## Ctrl-C
+#
+# Python raises `KeyboardInterrupt` between any two steps of the main thread, so also half-way through an act of the Ledger,
+# and the books would be torn. While a net runs in the main thread, a Ctrl-C is let through where a user's code runs or the
+# driver waits; in netrun's own code it waits for the next such moment: the next act of the node function, or the end of its
+# epoch. What is done then is what the handler that was there before does, and it is put back afterwards.
+
+
+# %%
+#|exporti
+_WAITING = {MonotonicClock.wait.__code__}
+_HANDING_OVER = {  # whatever these call is a user's code
+    *_WAITING,
+    *(func.__code__ for func in (call, _call_with, run_coroutine, awaited, StoredValues.call_function)),
+}
+
+
+class Interrupts:
+    """Holds SIGINT back while netrun's own code runs. `pending` when one is held back. `running` are the attempts."""
+
+    def __init__(self, running: Mapping[Attempt, Any]) -> None:
+        self._running = running
+        self.pending = False
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        if current_thread() is main_thread() and callable(signal.getsignal(signal.SIGINT)):
+            self._before = signal.signal(signal.SIGINT, self._strike)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            before, self._before = self._before, None
+            signal.signal(signal.SIGINT, before)
+            if self.pending:
+                self.pending = False
+                before(signal.SIGINT, None)
+
+    def let_through(self) -> None:
+        """Let one that is pending strike here."""
+        self.pending = False
+        if self._before is not None:
+            self._before(signal.SIGINT, None)
+
+    def _strike(self, number: int, frame: FrameType | None) -> None:
+        if frame is None or not _is_ours(frame):
+            self._before(number, frame)
+        elif not self.pending:
+            self.pending = True
+            if self._before is signal.default_int_handler and _is_in_a_call(frame):
+                for attempt in self._running:
+                    attempt.over = KeyboardInterrupt()  # what its next act will raise
+            again = Timer(0.001, self._strike_again)
+            again.daemon = True
+            again.start()
+
+    def _strike_again(self) -> None:
+        """A function that runs for long may be in an act of its own just now: try once more."""
+        if self.pending:
+            self.pending = False
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def _is_in_a_call(frame: FrameType | None) -> bool:
+    """Whether this is below a call of a node function."""
+    while frame is not None and frame.f_code is not call.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Whether netrun's own code runs, or what it has called, and does not just wait for something."""
+    if frame.f_code in _WAITING:
+        return False
+    is_top, caller = True, frame
+    while caller is not None:
+        if caller.f_globals.get("__name__", "").startswith("netrun."):
+            return is_top or caller.f_code not in _HANDING_OVER
+        is_top, caller = False, caller.f_back  # type: ignore[assignment]
+    return False
+
+
+# %% [markdown]
+# ## The synchronous driver
+#
+# Begin what can begin; when nothing can, wait for an outcome or the next deadline; end when there is neither. After a
+# failed attempt the driver calls the node's failure function before the engine gives its verdict. An exception that
+# strikes the driver itself (Ctrl-C while it waits) interrupts the attempts that run.
+
+
+# %%
+#|export
+class Driver:
+    """Runs what the engine begins until nothing more can happen."""
+
+    def __init__(self, engine: Engine, stage: Stage, clock: Clock) -> None:
+        self.engine, self.stage, self.clock = engine, stage, clock
+        self.inline = InlineCarrier(engine.ledger)
+        self.mailbox: SimpleQueue[Outcome] = SimpleQueue()
+        self.interrupts = Interrupts(engine.running)
+
+    def run(self) -> int:
+        """Run until blocked or paused. Returns how many attempts there were. Raises only what interrupts: the error of
+        an interrupted node function, of a start function, or of the driver's own thread."""
+        with self.interrupts:
+            return self._run()
+
+    def _run(self) -> int:
+        engine, now, begun = self.engine, self.clock.now, 0
+        try:
+            while True:
+                if self.interrupts.pending:
+                    self.interrupts.let_through()
+                if self.stage.late:
+                    self.stage.open_late()
+                attempt = engine.begin(now()) if self.inline.in_thread is None else None
+                if attempt is not None:
+                    begun += 1
+                    outcome = attempt.task.carrier.begin(attempt, self.mailbox.put)
+                    if outcome is not None and attempt.over is not None:
+                        attempt.over = None  # an interrupt that came too late for it: let it end as it has
+                    if outcome is not None and (failed := engine.conclude(outcome)) is not None:
+                        self._fail(failed)
+                elif not self._wait():
+                    return begun
+        except BaseException as error:
+            for attempt in reversed(list(engine.running)):  # so that the queue keeps its order
+                self._end(Outcome(attempt, Ending.INTERRUPTED, error), reraise=False)
+            raise
+        finally:
+            self.inline.in_thread = None
+
+    def _wait(self) -> bool:
+        """Wait for something to happen and deal with it. False when nothing can."""
+        until = self.engine.deadline()
+        if until is None and not self.engine.running:
+            return False
+        outcome = self.clock.wait(self.mailbox, until)
+        for ended in [outcome] if outcome is not None else self.engine.expired(self.clock.now()):
+            self._end(ended)
+            if ended.attempt is self.inline.in_thread:
+                self.inline.in_thread = None
+        return True
+
+    def _end(self, outcome: Outcome, reraise: bool = True) -> None:
+        """End an attempt with its outcome. Raises as `_fail` does."""
+        failed = self.engine.conclude(outcome)
+        if failed is not None:
+            self._fail(failed, reraise)
+
+    def _fail(self, failed: Outcome, reraise: bool = True) -> None:
+        """Deal with an attempt that was not committed. Raises what interrupted it, or its failure function."""
+        if isinstance(failed.error, KeyboardInterrupt):
+            self.interrupts.pending = False  # this is the one
+        interrupt = failed.error if failed.ending is Ending.INTERRUPTED else self._tell_failure_function(failed)
+        self.engine.settle(failed, self.clock.now(), datetime.now(UTC))
+        if interrupt is not None and reraise:
+            raise interrupt
+
+    def _tell_failure_function(self, failed: Outcome) -> BaseException | None:
+        """Call the node's failure function, if the attempt failed. An exception that it raises joins the cause of the
+        failure; one that interrupts is returned."""
+        task, error = failed.attempt.task, failed.error
+        if task.exec_failed_node_func is None or failed.ending is Ending.CANCELLED or error is None:
+            return None
+        try:
+            context = NodeFailureContext(failed.attempt, error)
+            _call_with(task.exec_failed_node_func, context, f"exec_failed_node_func of node {task.node_name!r}")
+        except BaseException as second:
+            if second is not error:
+                add_causes(error, [second])
+            return second if isinstance(second, (KeyboardInterrupt, SystemExit)) else None
+        return None
+
+
+# %% [markdown]
+# ## A run by hand
+#
+# What the net will do: tasks, an engine, a stage, a driver.
+
+# %%
+from netrun import *
+from netrun.ledger import Ledger
+
+
+def assemble(exec_node_func, clock=None, **functions):
+    """A net of one node, `Work`, with an input port `in`, an output port `out`, and these functions."""
+    port_has_any = lambda port: SalvoConditionTerm.port(port, PortState.non_empty())
+    work = Node(
+        "Work",
+        in_ports={"in": Port()},
+        out_ports={"out": Port()},
+        in_salvo_conditions={
+            "in": SalvoCondition(MaxSalvos.finite(1), {"in": PacketCount.count(1)}, port_has_any("in"))
+        },
+        out_salvo_conditions={"out": SalvoCondition(MaxSalvos.infinite(), "out", port_has_any("out"))},
+    )
+    ledger = Ledger(Graph([work], []), PacketValueStore())
+    config = NodeConfig(timeout=functions.pop("timeout", None))
+    task = Task("Work", config, exec_node_func=exec_node_func, is_async=is_async(exec_node_func), **functions)
+    stage = Stage({"Work": task}, "the net")
+    driver = Driver(Engine(ledger, {"Work": task}), stage, clock or MonotonicClock())
+    task.carrier = driver.inline
+    return ledger, stage, driver
+
+
+# %%
+calls = []
+
+
+def add_one(ctx, packets):
+    ctx.send("out", ctx.consume_packet(packets["in"][0]) + 1)
+
+
+ledger, stage, driver = assemble(
+    add_one,
+    start_node_func=lambda net: calls.append(f"start, with {net}"),
+    stop_node_func=lambda net: calls.append("stop"),
+)
+ledger.inject("Work", "in", [1, 2, 3])
+stage.open()
+assert driver.run() == 3
+assert stage.close() == [] and calls == ["start, with the net", "stop"]
+assert ledger.take_outputs("Work", "out") == [2, 3, 4]
+ledger.check()
+
+# %% [markdown]
+# An async function runs to its end on a loop of its own, here in a notebook too, where a loop is running:
+
+# %%
+import asyncio
+
+
+async def add_one_later(ctx, packets):
+    await asyncio.sleep(0)
+    await ctx.send("out", await ctx.consume_packet(packets["in"][0]) + 1)
+
+
+ledger, stage, driver = assemble(add_one_later)
+ledger.inject("Work", "in", [1])
+assert driver.run() == 1 and ledger.take_outputs("Work", "out") == [2]
+
+# %% [markdown]
+# ## A time-out, without waiting for it
+#
+# This clock jumps to the moment that the driver waits for. The function blocks until the cell is done with it, and finds
+# its context dead.
+
+# %%
+import threading
+from threading import Event
+
+
+class JumpingClock:
+    def __init__(self):
+        self.time = 0.0
+
+    def now(self):
+        return self.time
+
+    def wait(self, mailbox, until):
+        self.time = until
+
+
+release, found = Event(), []
+
+
+def stuck(ctx, packets):
+    release.wait()
+    try:
+        ctx.send("out", "too late")
+    except EpochTimeout as error:
+        found.append(error)
+
+
+ledger, stage, driver = assemble(stuck, clock=JumpingClock(), timeout=60)
+ledger.inject("Work", "in", [1])
+driver.run()
+failure = driver.engine.take_failures()
+assert driver.clock.time == 60 and isinstance(failure.original_exception, EpochTimeout)
+release.set()
+for thread in threading.enumerate():
+    if thread.name.startswith("netrun"):
+        thread.join()
+assert found and ledger.take_outputs("Work", "out") == []
+print(failure)
+
+# %% [markdown]
+# ## What failed, and what failed after it
+#
+# Here the node function fails, and so does the failure function. One error leaves; the other is in its cause.
+
+
+# %%
+def fail(ctx, packets):
+    raise ValueError("the node")
+
+
+def fail_again(failure):
+    raise LookupError(f"the failure function, after {failure.exception!r}")
+
+
+ledger, stage, driver = assemble(fail, exec_failed_node_func=fail_again)
+ledger.inject("Work", "in", [1])
+driver.run()
+failure = driver.engine.take_failures()
+assert repr(failure.original_exception) == "ValueError('the node')"
+(second,) = failure.__cause__.__cause__.exceptions
+print(repr(second), second.__notes__)

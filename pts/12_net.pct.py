@@ -1,0 +1,506 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The net
+#
+# `Net` is what a user meets: a graph, a function for each node, and verbs. It is a thin face. The
+# [Ledger](00g_ledger.ipynb) owns, the [engine](02_execution.ipynb) decides, the [driver](02b_driver.ipynb) runs, and
+# [control](09_control.ipynb) keeps the state; each method here is a line or two that hands on to one of them.
+
+# %%
+#|default_exp net
+
+# %%
+#|export
+import os
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from netrun_sim import Graph
+
+from netrun.control import Control, NetState
+from netrun.core import ConfigError, NodeConfig, unknown_name
+from netrun.driver import Driver, MonotonicClock, Stage, is_async, is_generator
+from netrun.execution import Engine, NodeFunc, Task
+from netrun.ledger import Ledger
+from netrun.packets import Epoch, Packet
+from netrun.routing import Door, Outlet
+from netrun.values import PacketValueStore
+
+# %% [markdown]
+# ## Names of ports
+#
+# `"Node.port"` names a port of a net. A port's name alone will do where only one node has it.
+
+
+# %%
+#|exporti
+class PortNames:
+    """The ports of a net by name: inputs, and output ports without an edge."""
+
+    def __init__(self, doors: Mapping[str, Door]) -> None:
+        self._inputs = {
+            f"{door.node_name}.{port}": (door.node_name, port) for door in doors.values() for port in door.gates
+        }
+        self._outlets = {
+            f"{door.node_name}.{port}": (door.node_name, port)
+            for door in doors.values()
+            for port, out in door.outs.items()
+            if isinstance(out, Outlet)
+        }
+
+    @property
+    def outlets(self) -> list[tuple[str, str]]:
+        """Every output port without an edge."""
+        return list(self._outlets.values())
+
+    def outlet(self, name: str) -> tuple[str, str]:
+        """The output port without an edge of this name, or `ConfigError`."""
+        if name not in self._outlets:
+            raise ConfigError(unknown_name("unconnected output port", name, self._outlets))
+        return self._outlets[name]
+
+    def input(self, name: str, alone: bool = False) -> tuple[str, str]:
+        """The input port of this name, or `ConfigError`. `alone`: a port's name without its node will do."""
+        if name in self._inputs:
+            return self._inputs[name]
+        matches = [place for place in self._inputs.values() if alone and place[1] == name]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            nodes = ", ".join(repr(node_name) for node_name, _ in matches)
+            raise ConfigError(
+                f"more than one node has an input port {name!r}: {nodes}. Name one as 'Node.{name}' in inputs."
+            )
+        raise ConfigError(unknown_name("input port", name, self._inputs))
+
+
+def _values(name: str, values: Any) -> list[Any]:
+    """The values that are given for a port, or `ConfigError` where they are none."""
+    if not isinstance(values, Iterable):
+        raise ConfigError(f"the values for {name!r} must be given as a list or another iterable, not {values!r}.")
+    return list(values)
+
+
+# %% [markdown]
+# ## Net
+
+
+# %% [markdown]
+# What its nodes do:
+
+
+# %%
+#|exporti
+class Nodes:
+    """A net's graph, and what its nodes do."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        consumed_packet_storage: bool = False,
+        consumed_packet_storage_limit: int | None = None,
+        packet_storage_path: str | os.PathLike[str] | None = None,
+    ) -> None:
+        values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
+        self._graph = graph
+        self._ledger = Ledger(graph, values)
+        self._tasks = {name: Task(name, NodeConfig()) for name in self._ledger.doors}
+        self._engine = Engine(self._ledger, self._tasks)
+        self._stage = Stage(self._tasks, self)
+        self._driver = Driver(self._engine, self._stage, MonotonicClock())
+        for task in self._tasks.values():
+            task.carrier = self._driver.inline
+        self._control = Control(self._driver)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that this net was made from."""
+        return self._graph
+
+    @property
+    def state(self) -> NetState:
+        """CREATED, RUNNING, PAUSED or STOPPED."""
+        return self._control.state
+
+    @property
+    def value_store(self) -> PacketValueStore:
+        """The values of the packets, by packet id."""
+        return self._ledger.values
+
+    def set_node_exec(
+        self,
+        node_name: str,
+        exec_node_func: NodeFunc | None,
+        start_node_func: NodeFunc | None = None,
+        stop_node_func: NodeFunc | None = None,
+        exec_failed_node_func: NodeFunc | None = None,
+    ) -> None:
+        """Give a node its functions, sync or async. Replaces those that it had.
+
+        exec_node_func: called as `exec_node_func(ctx, packets)` for each epoch, `packets` being `{port: [packets]}`.
+            None: the node's epochs stay startable.
+        start_node_func, stop_node_func: called with the net at the opening and the close of a run.
+        exec_failed_node_func: called with a `NodeFailureContext` after each failed attempt.
+
+        Raises `NodeNotFoundError` for an unknown node, `ConfigError` for what cannot be called.
+        """
+        task = self._task(node_name)
+        functions = {
+            "exec_node_func": exec_node_func,
+            "start_node_func": start_node_func,
+            "stop_node_func": stop_node_func,
+            "exec_failed_node_func": exec_failed_node_func,
+        }
+        for name, func in functions.items():
+            if func is not None and not callable(func):
+                raise ConfigError(f"node {node_name!r}: {name} must be callable, not {func!r}.")
+            if is_generator(func):
+                raise ConfigError(f"node {node_name!r}: {name} is a generator function, whose body would never run.")
+        for name, func in functions.items():
+            setattr(task, name, func)
+        task.is_async = is_async(exec_node_func)
+        self._stage.changed(task)
+        self._ledger.unshelve(node_name)
+
+    def set_node_config(self, node_name: str, **options: Any) -> None:
+        """Set options of a node, see `NodeConfig`; the others stay. Takes effect with the node's next attempt. Raises
+        `NodeNotFoundError`, or `ConfigError` for an unknown option or a bad value."""
+        task = self._task(node_name)
+        task.config = task.config.merged(**options)
+
+    def get_node_config(self, node_name: str) -> NodeConfig:
+        """The options of a node. Raises `NodeNotFoundError`."""
+        return self._task(node_name).config
+
+    def _task(self, node_name: str) -> Task:
+        return self._tasks[self._ledger.door(node_name).node_name]
+
+    def _must_not_be_stopped(self, operation: str) -> None:
+        self._control.must_not_be_stopped(operation)
+
+
+# %% [markdown]
+# What is in it, what goes in and what comes out:
+
+
+# %%
+#|exporti
+class Contents(Nodes):
+    """What is in a net."""
+
+    def get_startable_epochs(self) -> list[str]:
+        """The ids of the epochs that could start, oldest first."""
+        return self._ledger.startable()
+
+    def get_startable_epochs_by_node(self, node_name: str) -> list[str]:
+        """The ids of a node's epochs that could start, oldest first. Raises `NodeNotFoundError`."""
+        return self._ledger.startable(node_name)
+
+    def get_running_epochs_count(self, node_name: str) -> int:
+        """How many epochs of a node are running. Raises `NodeNotFoundError`."""
+        return self._ledger.door(node_name).live
+
+    def get_epoch(self, epoch_id: str) -> Epoch:
+        """The epoch with this id. Raises `EpochNotFoundError` for one that is not, or no longer, in the net."""
+        return self._ledger.get_epoch(epoch_id)
+
+    def get_packet(self, packet_id: str) -> Packet:
+        """The packet with this id. Raises `PacketNotFoundError` for one that is not, or no longer, in the net."""
+        return self._ledger.get_packet(packet_id)
+
+    def inject_source_epoch(self, node_name: str) -> str:
+        """Make a startable epoch with an empty salvo, to start a node without input. Returns its id."""
+        self._must_not_be_stopped("inject_source_epoch")
+        return self._ledger.create_epoch(node_name).id
+
+    def inject_packets(self, node_name: str, port_name: str, values: Iterable[Any]) -> list[str]:
+        """Put values at an input port, in order. Those beyond its slots wait for room. Returns the ids of their packets.
+
+        May be called from any thread, before and while the net runs. Raises `NodeNotFoundError`,
+        `InputPortNotFoundError`, or what storing a value raised; nothing is injected then.
+        """
+        self._must_not_be_stopped("inject_packets")
+        return self._ledger.inject(node_name, port_name, values)
+
+    def take_outputs(self, node_name: str, port_name: str) -> list[Any]:
+        """The values that were sent from an output port without an edge, in order; the net holds them no longer. Raises
+        `NodeNotFoundError`, `OutputPortNotFoundError`, and `ValueFunctionFailed` (everything stays then)."""
+        return self._ledger.take_outputs(node_name, port_name)
+
+
+# %% [markdown]
+# How it runs:
+
+
+# %%
+#|export
+class Net(Contents):
+    """A graph that runs.
+
+    graph: a `netrun_sim` graph. One that cannot be run raises `GraphError` with every finding.
+    consumed_packet_storage, consumed_packet_storage_limit: keep the values of consumed packets, and how many at the most
+        (None: all); `value_store.get_consumed_value(id)` gives them.
+    packet_storage_path: a folder to keep the values in, each a file, in place of memory.
+
+    Give the nodes their functions with `set_node_exec`, put values in with `inject_packets`, run with `start`, and take
+    what came out with `take_outputs`; or do all three with `run`. A net may be used from any thread; one at a time runs
+    it. `with net:` calls the start functions at the beginning of the block and stops the net at its end.
+    """
+
+    def start(self) -> None:
+        """Run until nothing more can happen; then the net is PAUSED, and can be started again.
+
+        Works in a script, in a thread, and where a loop is running. Raises `NodeExecutionFailed` when a node gave an
+        epoch up (the rest is as it was, and `start` goes on with it), `NetStateError` when the net is running already or
+        stopped, and what a start or stop function raised.
+        """
+        self._control.start()
+
+    def run_step(self, start_epochs: bool = True) -> bool:
+        """Run one wave: start what is startable now, and wait for all of it. What that makes startable waits for the
+        next step. The net stays RUNNING, its start functions called, until `stop`. True if anything ran; after a pause
+        nothing does until `start` or `resume`.
+
+        start_epochs: False only routes what was injected. Raises as `start` does.
+        """
+        if start_epochs:
+            return self._control.run_step()
+        self._must_not_be_stopped("run_step")
+        self._ledger.route()
+        return False
+
+    def pause(self, wait: bool = False) -> None:
+        """Let running epochs finish and start no others. With `wait`, return when they are done; from inside a node it
+        never waits. Raises `NetStateError` on a stopped net."""
+        self._control.pause(wait)
+
+    def resume(self) -> None:
+        """Lift a pause, so that `run_step` runs again. Runs nothing by itself. Raises `NetStateError` on a stopped net."""
+        self._control.resume()
+
+    def stop(self) -> None:
+        """Stop for good: running epochs finish, stop functions are called. From inside a node it asks for that and
+        returns. Raises what the stop functions raised. Stopping twice is fine."""
+        self._control.stop()
+
+    def run(
+        self,
+        inputs: Mapping[str, Iterable[Any]] | None = None,
+        *,
+        outputs: Iterable[str] | None = None,
+        sources: bool = True,
+        **by_name: Iterable[Any],
+    ) -> dict[str, list[Any]]:
+        """Inject, run, and take what came out.
+
+        inputs: `{"Node.port": values}`. In keywords a port's name alone will do where only one node has it.
+        outputs: the `"Node.port"`s to take from; None takes from every output port without an edge.
+        sources: start one epoch at each node that has no input ports and a function, unless one is waiting there.
+
+        Returns `{"Node.port": values}`, with an empty list where nothing was sent. Raises `ConfigError` for a name that
+        there is not, before anything is injected, and what `inject_packets` and `start` raise.
+        """
+        ports = PortNames(self._ledger.doors)
+        taken = ports.outlets if outputs is None else [ports.outlet(name) for name in outputs]
+        given = [(ports.input(name), _values(name, values)) for name, values in (inputs or {}).items()]
+        given += [(ports.input(name, alone=True), _values(name, values)) for name, values in by_name.items()]
+        self._control.must_be_free("run")
+        for place, values in given:
+            self.inject_packets(*place, values)
+        for name in self._idle_sources() if sources else ():
+            self.inject_source_epoch(name)
+        self.start()
+        outputs_taken = self._ledger.take_all(taken)
+        return {f"{node_name}.{port_name}": values for (node_name, port_name), values in outputs_taken.items()}
+
+    def _idle_sources(self) -> list[str]:
+        """The nodes without input ports that have a function and no epoch waiting."""
+        able = [name for name, task in self._tasks.items() if task.exec_node_func is not None]
+        return [name for name in able if not self._ledger.doors[name].gates and not self._ledger.startable(name)]
+
+    def __enter__(self) -> Self:
+        self._control.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Net {self.state.name}: {len(self._tasks)} nodes, {len(self.get_startable_epochs())} startable, "
+            f"{len(self._engine.running)} running>"
+        )
+
+
+# %% [markdown]
+# ## A first net
+#
+# Three nodes in a row. The source has no input port, so `run` starts one epoch of it.
+
+# %%
+from netrun import *
+
+
+def port_has_any(port):
+    return SalvoConditionTerm.port(port, PortState.non_empty())
+
+
+def node(name, inputs=(), outputs=()):
+    """A node that starts an epoch for each packet at any of its inputs, and can send each output by itself."""
+    one = PacketCount.count(1)
+    return Node(
+        name,
+        in_ports={port: Port() for port in inputs},
+        out_ports={port: Port() for port in outputs},
+        in_salvo_conditions={
+            port: SalvoCondition(MaxSalvos.finite(1), {port: one}, port_has_any(port)) for port in inputs
+        },
+        out_salvo_conditions={port: SalvoCondition(MaxSalvos.infinite(), port, port_has_any(port)) for port in outputs},
+    )
+
+
+def edge(source, target):
+    (a, out), (b, into) = source.split("."), target.split(".")
+    return Edge(PortRef(a, PortType.Output, out), PortRef(b, PortType.Input, into))
+
+
+net = Net(
+    Graph(
+        [node("Count", outputs=["out"]), node("Square", ["in"], ["out"])],
+        [edge("Count.out", "Square.in")],
+    )
+)
+
+
+def count_up(ctx, packets):
+    for number in range(4):
+        ctx.send("out", number)
+
+
+def square(ctx, packets):
+    ctx.send("out", ctx.consume_packet(packets["in"][0]) ** 2)
+
+
+net.set_node_exec("Count", count_up)
+net.set_node_exec("Square", square)
+assert net.run() == {"Square.out": [0, 1, 4, 9]}
+net
+
+# %% [markdown]
+# `start()` ran in this notebook, where a loop is running. It works in a thread just as well, and async nodes work too:
+
+# %%
+import asyncio
+from threading import Thread
+
+assert asyncio.get_running_loop().is_running()
+
+
+async def square_later(ctx, packets):
+    await asyncio.sleep(0)
+    await ctx.send("out", await ctx.consume_packet(packets["in"][0]) ** 2)
+
+
+net.set_node_exec("Square", square_later)
+net.inject_packets("Square", "in", [10])
+thread = Thread(target=net.start)
+thread.start()
+thread.join()
+net.inject_packets("Square", "in", [11])
+net.start()
+assert net.take_outputs("Square", "out") == [100, 121]
+
+# %% [markdown]
+# ## Step by step
+#
+# `run_step` runs one wave. What the wave makes startable is there to be looked at before the next one.
+
+# %%
+net.inject_source_epoch("Count")
+assert net.run_step() is True
+waiting = net.get_startable_epochs_by_node("Square")
+assert len(waiting) == 4 and net.state is NetState.RUNNING
+epoch = net.get_epoch(waiting[0])
+((port, packet),) = epoch.in_salvo.packets
+assert port == "in" and packet.location.epoch_id == epoch.id and net.value_store.get_value(packet.id) == 0
+assert net.run_step() is True and net.run_step() is False
+net.stop()
+assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
+
+# %% [markdown]
+# ## Names that serve
+#
+# In keywords of `run` a port's name alone will do where it is the only one. A node without a function keeps its epochs.
+
+# %%
+net = Net(Graph([node("Square", ["number"], ["out"]), node("Later", ["in"])], [edge("Square.out", "Later.in")]))
+net.set_node_exec("Square", lambda ctx, packets: ctx.send("out", ctx.consume_packet(packets["number"][0]) ** 2))
+assert net.run(number=[3, 4]) == {}
+assert len(net.get_startable_epochs_by_node("Later")) == 2
+
+# %% [markdown]
+# ## What is refused
+#
+# Wrong names get the right ones, options are checked where they are set, and an invalid graph is refused with every
+# finding. Nothing has changed after any of these.
+
+# %%
+for refused in [
+    lambda: net.set_node_exec("Sqare", print),
+    lambda: net.set_node_exec("Square", "print"),
+    lambda: net.set_node_config("Square", timeoutt=3),
+    lambda: net.set_node_config("Square", timeout=-1),
+    lambda: net.inject_packets("Square", "nmber", [1]),
+    lambda: net.take_outputs("Square", "out"),
+    lambda: net.run(number=[1], inn=[2]),
+    lambda: net.run({"Square.numbr": [1]}),
+    lambda: net.run(outputs=["Square.out"]),
+    lambda: net.get_packet("p99"),
+    lambda: net.get_epoch("e99"),
+    lambda: Net(Graph([node("A", [], ["out"])], [edge("A.out", "B.in"), edge("A.oot", "C.in")])),
+]:
+    try:
+        refused()
+    except NetrunError as error:
+        print(f"{type(error).__name__}: {error}\n")
+    else:
+        raise AssertionError("not refused")
+assert net.get_node_config("Square") == NodeConfig() and len(net.get_startable_epochs()) == 2
+
+# %% [markdown]
+# ## When a node fails
+#
+# The epoch is cancelled, the net pauses, and the error that leaves `start` says where, and is chained from the original.
+# The rest is as it was, and the next `start` goes on with it.
+
+
+# %%
+def picky(ctx, packets):
+    number = ctx.consume_packet(packets["number"][0])
+    if number < 0:
+        raise ValueError(f"{number} is below zero")
+    ctx.send("out", number)
+
+
+failures = []
+net.set_node_exec("Square", picky, exec_failed_node_func=failures.append)
+net.inject_packets("Square", "number", [1, -2, 3])
+try:
+    net.start()
+except NodeExecutionFailed as error:
+    print(error)
+    assert isinstance(error.__cause__, ValueError) and error.node_name == "Square"
+assert net.state is NetState.PAUSED and failures[0].packet_values.popitem()[1] == -2
+net.start()
+assert len(net.get_startable_epochs_by_node("Later")) == 4

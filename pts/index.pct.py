@@ -1,0 +1,174 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %%
+#|default_exp __init__
+
+# %%
+#|hide
+#|export
+import netrun.context
+import netrun.control
+import netrun.core
+import netrun.net
+import netrun.packets
+import netrun.values
+from netrun.packets import *  # netrun's own words first: a type checker keeps the first of two of the same name,
+from netrun_sim import *  # type: ignore[assignment]
+from netrun.packets import *  # Python the last
+from netrun.core import *
+from netrun.values import *
+from netrun.context import *
+from netrun.control import *
+from netrun.net import *
+
+__version__ = "0.1.0"
+__all__ = [
+    "__version__",
+    *netrun.core.__all__,
+    *netrun.packets.__all__,
+    *netrun.values.__all__,
+    *netrun.context.__all__,
+    *netrun.control.__all__,
+    *netrun.net.__all__,
+]
+
+# %% [markdown]
+# # netrun
+#
+# **netrun runs graphs of Python functions.** You describe nodes with input and output ports, edges between them, and
+# *salvo conditions*: when the packets at a node's ports start an *epoch*, one execution of the node, and when what it
+# has made is sent on. `netrun_sim` moves the packets; netrun holds their values, calls your functions, and keeps count
+# of everything, so that nothing is lost when something fails.
+#
+# ## Two commands
+#
+# ```
+# make demo    # a net that reads, parses and counts the standard library of your Python
+# make test    # every test: export, lint, types, notebooks, pytest
+# ```
+#
+# Both need Python 3.11 or newer and `make`; what else they need they install into `.venv`. To use netrun in a project of
+# yours, install it from a checkout or a wheel of it: `pip install ./netrun`.
+#
+# ## A first net
+#
+# Two nodes. `Count` has no input; its one epoch sends four numbers. Each of them starts an epoch of `Square`.
+
+# %%
+from netrun import *
+
+any_at = lambda port: SalvoConditionTerm.port(port, PortState.non_empty())
+
+count = Node(
+    "Count",
+    out_ports={"out": Port()},
+    out_salvo_conditions={"send": SalvoCondition(MaxSalvos.infinite(), "out", any_at("out"))},
+)
+square = Node(
+    "Square",
+    in_ports={"in": Port()},
+    out_ports={"out": Port()},
+    in_salvo_conditions={"one": SalvoCondition(MaxSalvos.finite(1), {"in": PacketCount.count(1)}, any_at("in"))},
+    out_salvo_conditions={"send": SalvoCondition(MaxSalvos.infinite(), "out", any_at("out"))},
+)
+graph = Graph(
+    [count, square], [Edge(PortRef("Count", PortType.Output, "out"), PortRef("Square", PortType.Input, "in"))]
+)
+
+
+def send_numbers(ctx, packets):
+    for number in range(4):
+        ctx.send("out", number)
+
+
+def send_square(ctx, packets):
+    ctx.send("out", ctx.consume_packet(packets["in"][0]) ** 2)
+
+
+net = Net(graph)
+net.set_node_exec("Count", send_numbers)
+net.set_node_exec("Square", send_square)
+print(net.run())
+
+# %%
+#|hide
+net.inject_source_epoch("Count")
+net.start()
+assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
+
+# %% [markdown]
+# It prints `{'Square.out': [0, 1, 4, 9]}`: what was sent from the one output port that has no edge.
+#
+# ## The house
+#
+# ```
+#  user ──> Net (12) ──> Control (09) ──> Driver (02b) ──> Engine (02) ──> Ledger (00g) ──> NetSim, hidden
+#           a face       the verbs        calls, waits     decides         owns                judges
+#                                            │                                ▲
+#                                            ▼ Attempt              actions, under one lock
+#                                        a carrier ──> your function ──> context (01)
+# ```
+#
+# The source is a book: the notebooks in `pts/`, numbered and read in order, are the library, its documentation and its
+# first tests. `nbl export` makes `nbs/` and `src/netrun` from them; edit neither of these.
+#
+# | chapter | subject |
+# |---|---|
+# | [00_core](nbs/00_core.ipynb) | the words of `netrun_sim`, errors, node options |
+# | [00b_packets](nbs/00b_packets.ipynb) | packets, epochs, and where they are |
+# | [00c_values](nbs/00c_values.ipynb) | what packets carry: values, value functions, files |
+# | [00d_routing](nbs/00d_routing.ipynb) | when packets become epochs |
+# | [00e_books](nbs/00e_books.ipynb), [00f_acts](nbs/00f_acts.ipynb), [00g_ledger](nbs/00g_ledger.ipynb) | the Ledger, the one owner of all state; commits that are all or nothing |
+# | [01_context](nbs/01_context.ipynb) | what a node function acts with |
+# | [02_execution](nbs/02_execution.ipynb) | attempts, outcomes, verdicts, the engine |
+# | [02b_driver](nbs/02b_driver.ipynb) | calling functions, waiting, start and stop functions |
+# | [09_control](nbs/09_control.ipynb) | start, step, pause, stop |
+# | [12_net](nbs/12_net.ipynb) | the face |
+# | [examples](nbs/examples) | a census of the standard library |
+#
+# ## What works, and what is to come
+#
+# | | |
+# |---|---|
+# | graphs, values, lazy values, values in files | works |
+# | contexts, deferred actions with all-or-nothing commits | works |
+# | `start`, `run_step`, `run`, `pause`, `stop`, `with`; time-outs; start, stop and failure functions | works |
+# | async node functions | work, one at a time |
+# | retries, dead letters, `on_error`; async nodes side by side, `async_start` | next |
+# | rate limits, running in the background, signals | to come |
+# | thread and process pools | to come |
+# | history, logs, port types, TOML, factories, checkpoints | to come |
+#
+# ## What it costs
+#
+# Python 3.11.7, 2 cores, netrun_sim 0.2.0:
+#
+# | case | N | netrun µs | floor µs | ratio | budget |  |
+# |---|---:|---:|---:|---:|---:|---|
+# | source → processor → sink, per epoch | 1,000 | 13.0 | 10.3 | 1.27 | 1.40 | ok |
+# | source → processor → sink, per epoch | 10,000 | 13.7 | 10.6 | 1.29 | 1.40 | ok |
+# | source → processor → sink, per epoch | 100,000 | 14.8 | 10.7 | 1.39 | 1.40 | ok |
+# | flat: source → processor → sink, per epoch | 100,000 : 1,000 | 14.9 |  | 1.09 | 1.15 | ok |
+# | source → processor → sink, per epoch, by create, load, send | 10,000 | 16.3 | 10.6 | 1.55 |  |  |
+# | source → processor → sink, per epoch, processor deferred | 10,000 | 22.2 | 10.5 | 2.12 |  |  |
+# | a source epoch for each packet, per epoch | 10,000 | 11.5 | 8.2 | 1.39 | 1.40 | ok |
+# | burst from one epoch, per packet | 100,000 | 15.1 | 10.5 | 1.43 |  |  |
+# | flat: burst from one epoch, per packet | 100,000 : 10,000 | 15.2 |  | 1.12 | 1.15 | ok |
+# | inject_packets, per packet | 100,000 | 10.6 | 7.0 | 1.51 |  |  |
+# | flat: inject_packets, per packet | 100,000 : 10,000 | 10.4 |  | 1.00 | 1.15 | ok |
+# | peak memory of a stream, per packet | 1,000,000 | 26.9 |  | 3 MB | 150 MB | ok |
+# | chain of 1,000 nodes, per hop | 20 | 13.7 | 11.3 | 1.20 | 1.50 | ok |
+# | chain of 1,000 nodes, per hop, floor by run_step | 20 | 13.6 | 15.9 | 0.85 |  |  |
+# | chain, long over short, per hop | 10,000 : 10 | 15.8 |  | 1.13 | 1.30 | ok |
+# | the floor of that, long over short | 10,000 : 10 |  | 14.1 | 1.31 |  |  |
+# | diamond, per epoch | 10,000 | 18.1 | 13.3 | 1.36 | 1.50 | ok |
+# | python -c "import netrun" : pass |  | 49,397.7 | 7,993.0 | 0.049 s | 0.100 s | ok |
+#
+# `make bench` makes this table, on your machine, in a few minutes. The floor is the same packets and epochs on a bare
+# `NetSim`: no values, no functions called, no ids, every event read, routed after each send.

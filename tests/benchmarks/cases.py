@@ -1,0 +1,126 @@
+"""The cases, each of which gives rows of the table."""
+
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from time import perf_counter
+
+from tests.benchmarks import floor, nets
+from tests.benchmarks.measure import Comparison, Side, Workload, compare
+from tests.benchmarks.table import Row
+
+PIPELINE = 2  # hops from source to sink
+PAIRS = {1_000: 15, 10_000: 7, 100_000: 5}
+
+Rows = Iterator[Row]
+
+
+def _row(case: str, n: int | str, found: Comparison, budget: float | None = None) -> Row:
+    return Row(case, n if isinstance(n, str) else f"{n:,}", found.measured, found.reference, found.ratio, budget)
+
+
+def _flat(case: str, build: Callable[[int], Workload], units: Callable[[int], int], small: int, repeats: int) -> Row:
+    """The time for a unit at N = 100,000 over that at a smaller N."""
+    large = 100_000
+    found = compare(Side(partial(build, large), units(large)), Side(partial(build, small), units(small), repeats), 5)
+    return Row(f"flat: {case}", f"{large:,} : {small:,}", found.measured, None, found.ratio, 1.15)
+
+
+def pipeline() -> Rows:
+    """Source, processor, sink; all packets from one epoch of the source. Per epoch."""
+    case = "source → processor → sink, per epoch"
+
+    def against_floor(n: int, **options: bool) -> Comparison:
+        units = n * PIPELINE + 1
+        ours = Side(partial(nets.through_chain, PIPELINE, n, **options), units)
+        return compare(ours, Side(partial(floor.through_chain, PIPELINE, n), units), PAIRS[n])
+
+    for n in PAIRS:
+        yield _row(case, n, against_floor(n), 1.4)
+    yield _flat(case, partial(nets.through_chain, PIPELINE), lambda n: n * PIPELINE + 1, 1_000, 9)
+    yield _row(f"{case}, by create, load, send", 10_000, against_floor(10_000, by_words=True))
+    yield _row(f"{case}, processor deferred", 10_000, against_floor(10_000, defer_net_actions=True))
+
+
+def sources() -> Rows:
+    """Source, processor, sink; each packet from an epoch of the source of its own. Per epoch."""
+    n = 10_000
+    units = n * (PIPELINE + 1)
+    ours = Side(partial(nets.through_chain, PIPELINE, 1, n), units)
+    theirs = Side(partial(floor.through_chain, PIPELINE, 1, n), units)
+    yield _row("a source epoch for each packet, per epoch", n, compare(ours, theirs, PAIRS[n]), 1.4)
+
+
+def burst() -> Rows:
+    """Many packets at once, sent in one epoch or injected. Per packet."""
+    for case, ours, theirs in [
+        ("burst from one epoch, per packet", partial(nets.through_chain, 1), partial(floor.through_chain, 1)),
+        ("inject_packets, per packet", nets.injected, floor.injected),
+    ]:
+        n = 100_000
+        yield _row(case, n, compare(Side(partial(ours, n), n), Side(partial(theirs, n), n), PAIRS[n]))
+        yield _flat(case, ours, int, 10_000, 3)
+
+
+def memory(packets: int = 1_000_000) -> Rows:
+    """Peak memory above the import, in a fresh process. Per packet."""
+    command = [sys.executable, "-m", "tests.benchmarks.memory", str(packets)]
+    taken, elapsed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    per_packet = float(elapsed) / packets * 1e6
+    yield Row("peak memory of a stream, per packet", f"{packets:,}", per_packet, None, int(taken) / 1e6, 150, "MB")
+
+
+def chain() -> Rows:
+    """Long chains. Per hop."""
+    hops, packets = 999, 20
+    ours = Side(partial(nets.through_chain, hops, packets), hops * packets)
+    for name, reference, budget in [
+        ("", floor.through_chain_direct, 1.5),
+        (", floor by run_step", floor.through_chain, None),
+    ]:
+        found = compare(ours, Side(partial(reference, hops, packets), hops * packets), 5)
+        yield _row(f"chain of 1,000 nodes, per hop{name}", packets, found, budget)
+    grown = _long_over_short(nets.through_chain)
+    yield Row("chain, long over short, per hop", "10,000 : 10", grown.measured, None, grown.ratio, 1.3)
+    grown = _long_over_short(floor.through_chain_direct)
+    yield Row("the floor of that, long over short", "10,000 : 10", None, grown.measured, grown.ratio)
+
+
+def _long_over_short(build: Callable[[int, int], Workload]) -> Comparison:
+    """A hop among 10,000 nodes over a hop among 10, in nets that are built once."""
+    long, short = build(9_999, 3), build(9, 3_333)
+    return compare(Side(lambda: long, 9_999 * 3), Side(lambda: short, 9 * 3_333), 5)
+
+
+def diamond() -> Rows:
+    """A to B and C, D joins. Per epoch."""
+    n = 10_000
+    ours, theirs = Side(partial(nets.through_diamond, n), 3 * n + 1), Side(partial(floor.through_diamond, n), 3 * n + 1)
+    yield _row("diamond, per epoch", n, compare(ours, theirs, PAIRS[n]), 1.5)
+
+
+def imports() -> Rows:
+    """The whole process that imports netrun, and one that does nothing."""
+
+    def process(code: str) -> float:
+        begun = perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return perf_counter() - begun
+
+    process("import netrun")  # so that all bytecode is there
+    times = [(process("import netrun"), process("pass")) for _ in range(15)]
+    ours, nothing = (statistics.median(column) for column in zip(*times, strict=True))
+    yield Row('python -c "import netrun" : pass', "", ours * 1e6, nothing * 1e6, ours, 0.1, "s")
+
+
+CASES: dict[str, Callable[[], Rows]] = {
+    "pipeline": pipeline,
+    "sources": sources,
+    "burst": burst,
+    "memory": memory,
+    "chain": chain,
+    "diamond": diamond,
+    "import": imports,
+}

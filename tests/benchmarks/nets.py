@@ -1,0 +1,125 @@
+"""What is measured: the same packets and epochs in a `netrun.Net`, with values and node functions."""
+
+from collections.abc import Callable
+from typing import Any
+
+from netrun_sim import Graph
+
+from netrun import Net
+from tests.benchmarks.graphs import chain, chain_names, diamond
+from tests.benchmarks.measure import Workload
+
+NodeFunc = Callable[[Any, Any], None]
+NET_OPTIONS: dict[str, Any] = {}  # of every net that is measured
+NODE_OPTIONS: dict[str, Any] = {}  # of every node
+
+
+def made(graph: Graph, functions: dict[str, NodeFunc], **options: Any) -> Net:
+    """A net with these node functions. `options`: of each of the nodes."""
+    net = Net(graph, **NET_OPTIONS)
+    for name, function in functions.items():
+        net.set_node_exec(name, function)
+        net.set_node_config(name, **NODE_OPTIONS, **options)
+    return net
+
+
+def through_chain(hops: int, packets: int, sources: int = 1, by_words: bool = False, **options: Any) -> Workload:
+    """`sources` epochs of the source send `packets` packets each, which make `hops` hops.
+
+    by_words: with `create_packet`, `load_output_port` and `send_output_salvo` in place of `send`. options: of the nodes
+    between source and sink.
+    """
+    source, *middle, sink = chain_names(hops)
+    emit, process = (emit_by_words, process_by_words) if by_words else (emit_by_send, process_by_send)
+    net = made(chain(hops), {source: emit(packets), **dict.fromkeys(middle, process), sink: take})
+    for name in middle if options else ():
+        net.set_node_config(name, **options)
+    return _from_source(net, source, sources)
+
+
+def through_diamond(packets: int) -> Workload:
+    """One epoch of A sends `packets` packets to B and as many to C; D joins what they send."""
+    net = made(diamond(), {"A": emit_pairs(packets), "B": process_by_send, "C": process_by_send, "D": join})
+    return _from_source(net, "A", 1)
+
+
+def injected(packets: int) -> Workload:
+    """`packets` values are injected at the sink's port at once."""
+    net = made(chain(1), {"N1": take})
+
+    def run() -> None:
+        net.inject_packets("N1", "in", range(packets))
+        net.start()
+
+    return _workload(net, run)
+
+
+def _from_source(net: Net, source: str, sources: int) -> Workload:
+    def run() -> None:
+        for _ in range(sources):
+            net.inject_source_epoch(source)
+        net.start()
+
+    return _workload(net, run)
+
+
+def _workload(net: Net, run: Callable[[], None]) -> Workload:
+    return Workload(run, lambda: len(net.get_startable_epochs()) + len(net.value_store))
+
+
+def emit_by_send(packets: int) -> NodeFunc:
+    """A source that sends that many packets in one epoch."""
+
+    def emit(ctx: Any, _packets: Any) -> None:
+        send = ctx.send
+        for value in range(packets):
+            send("out", value)
+
+    return emit
+
+
+def emit_by_words(packets: int) -> NodeFunc:
+    """`emit_by_send` with three calls a packet."""
+
+    def emit(ctx: Any, _packets: Any) -> None:
+        create, load, send = ctx.create_packet, ctx.load_output_port, ctx.send_output_salvo
+        for value in range(packets):
+            load("out", create(value))
+            send("out")
+
+    return emit
+
+
+def emit_pairs(packets: int) -> NodeFunc:
+    """A source that sends that many packets from each of its two ports."""
+
+    def emit(ctx: Any, _packets: Any) -> None:
+        send = ctx.send
+        for value in range(packets):
+            send("b", value)
+            send("c", value)
+
+    return emit
+
+
+def process_by_send(ctx: Any, packets: Any) -> None:
+    """Pass a value on."""
+    ctx.send("out", ctx.consume_packet(packets["in"][0]))
+
+
+def process_by_words(ctx: Any, packets: Any) -> None:
+    """`process_by_send` with three calls."""
+    packet = ctx.create_packet(ctx.consume_packet(packets["in"][0]))
+    ctx.load_output_port("out", packet)
+    ctx.send_output_salvo("out")
+
+
+def take(ctx: Any, packets: Any) -> None:
+    """Consume the packet."""
+    ctx.consume_packet(packets["in"][0])
+
+
+def join(ctx: Any, packets: Any) -> None:
+    """Consume one packet of each port."""
+    ctx.consume_packet(packets["b"][0])
+    ctx.consume_packet(packets["c"][0])
