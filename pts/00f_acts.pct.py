@@ -192,9 +192,19 @@ class Starting(Queue):
         epoch = holder.epoch
         door = epoch._door
         do = self._do
-        with self._lock:
-            if len(epoch._entered) == 1:
-                salvo = [self._enter(epoch._entered[0], epoch._parts[0][0])]
+        self._acquire()
+        try:
+            if len(epoch._entered) == 1:  # as `_enter` does, without the call
+                packet, gate = epoch._entered[0], epoch._parts[0][0]
+                wire = packet._wire
+                if wire is None:
+                    sim_id = do(_CREATE_OUTSIDE)[0].packet_id
+                else:
+                    sim_id = wire.tokens.pop()
+                    packet._wire = None
+                packet._sim_id = sim_id
+                do(_transport(sim_id, gate.place))
+                salvo = [(gate.port, sim_id)]
             else:
                 salvo = [self._enter(packet, gate) for gate, packet in _entries(epoch)]
                 salvo.reverse()
@@ -202,6 +212,8 @@ class Starting(Queue):
             do(_start(epoch._sim_id))
             epoch.state = _RUNNING
             door.live += 1
+        finally:
+            self._release()
 
     def _enter(self, packet: Packet, gate: Gate) -> tuple[str, str]:
         """Bring a packet to its port in the simulator: the last token of the edge that it came over, or a new one."""
@@ -233,7 +245,8 @@ class Finishing(Starting):
 
     def finish(self, holder: Holder) -> None:
         """Finish the holder's epoch. Raises, and changes nothing, when packets are left in it or unsent."""
-        with self._lock:
+        self._acquire()
+        try:
             if holder.over is not None:
                 holder.must_last()
             epoch = holder.epoch
@@ -242,6 +255,8 @@ class Finishing(Starting):
             except NetrunError as error:
                 raise type(error)(f"{holder}: {_what_is_left(epoch)}") from None
             self._end(holder)
+        finally:
+            self._release()
 
     def cancel(self, holder: Holder) -> None:
         """Cancel the holder's epoch: what it holds is destroyed, what it sent stays sent."""
@@ -381,7 +396,8 @@ class Making(Finishing):
             if value is NOTHING:
                 value = self.ask(holder, packet)
                 self.values.must_be_keepable(packet.id, value)
-        with self._lock:
+        self._acquire()
+        try:
             if holder.over is not None or packet._place is not holder.epoch:
                 self.must_hold(holder, packet)
             epoch = holder.epoch
@@ -392,7 +408,12 @@ class Making(Finishing):
             packet._place = packet._sim_id = None
             del self._packets[packet._number]
             holder.values[packet] = value
-        self._spend(packet, value)
+        finally:
+            self._release()
+        if packet._value is NOTHING:
+            self._spend(packet, value)
+        else:
+            packet._value = NOTHING
         return value
 
     def must_hold(self, holder: Holder, packet: Packet) -> None:
@@ -532,10 +553,14 @@ class Sending(Delivery):
         """Create a packet, load it into `port` and send it with the one condition that sends this port alone."""
         epoch = holder.epoch
         exit = epoch._door.senders.get(port) or find_sender(holder, port)
-        packet = self._packet()
-        self._store(packet, value)
+        packet = Packet(self._next_packet(), self._suffix)
+        if self._carried:
+            packet._value = value
+        else:
+            self._store(packet, value)
         try:
-            with self._lock:
+            self._acquire()
+            try:
                 if holder.over is not None:
                     holder.must_last()
                 burst = epoch._burst
@@ -557,6 +582,8 @@ class Sending(Delivery):
                 else:
                     _put(epoch, port, packet)
                     self._deliver(epoch, exit, _leave(epoch, exit))
+            finally:
+                self._release()
         except BaseException:
             if packet._place is None:
                 self._drop(packet)
