@@ -39,7 +39,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from netrun.context import AsyncNodeExecutionContext, NodeExecutionContext, NodeFailureContext
-from netrun.execution import Attempt, Ending, Engine, Outcome, Task, outcome_of
+from netrun.execution import Attempt, Ending, Engine, Outcome, Task, Verdict, outcome_of
 from netrun.ledger import Ledger
 from netrun.values import StoredValues, awaited, run_coroutine
 
@@ -60,6 +60,13 @@ def is_async(func: Any) -> bool:
 def is_generator(func: Any) -> bool:
     """Whether calling this runs nothing yet, since it has a `yield`."""
     return inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func)
+
+
+def _log() -> Any:
+    """netrun's logger, which takes some milliseconds to import, so only who needs it does."""
+    from logging import getLogger
+
+    return getLogger("netrun")
 
 
 def call(attempt: Attempt, ledger: Ledger) -> Outcome:
@@ -119,9 +126,7 @@ class InlineCarrier:
         elif outcome.error is not None and repr(outcome.error) != repr(
             attempt.over
         ):  # not the dead context's own error
-            from logging import getLogger
-
-            getLogger("netrun").warning("%s raised after its time was over", attempt, exc_info=outcome.error)
+            _log().warning("%s raised after its time was over", attempt, exc_info=outcome.error)
 
 
 # %% [markdown]
@@ -132,6 +137,9 @@ class InlineCarrier:
 
 # %%
 #|export
+Mailbox = SimpleQueue[Outcome | None]  # None: look again
+
+
 class Clock(Protocol):
     """Monotonic time in seconds, and waiting for a mailbox."""
 
@@ -139,8 +147,8 @@ class Clock(Protocol):
         """The time."""
         ...
 
-    def wait(self, mailbox: "SimpleQueue[Outcome]", until: float | None) -> Outcome | None:
-        """The next thing in the mailbox, or None when `until` has come first."""
+    def wait(self, mailbox: Mailbox, until: float | None) -> Outcome | None:
+        """The next thing in the mailbox, or None when `until` has come first, or somebody wakes who waits."""
         ...
 
 
@@ -149,7 +157,7 @@ class MonotonicClock:
 
     now = staticmethod(monotonic)
 
-    def wait(self, mailbox: "SimpleQueue[Outcome]", until: float | None) -> Outcome | None:
+    def wait(self, mailbox: Mailbox, until: float | None) -> Outcome | None:
         """Block until there is something, or until that moment. Uses no CPU meanwhile."""
         try:
             return mailbox.get(timeout=None if until is None else max(0.0, until - monotonic()))
@@ -203,7 +211,7 @@ class Stage:
         while self._started:
             task, _ = self._started.popitem()
             try:
-                _call_with(task.stop_node_func, self._argument, f"stop_node_func of node {task.node_name!r}")
+                call_with(task.stop_node_func, self._argument, what=f"stop_node_func of node {task.node_name!r}")
             except BaseException as error:
                 errors.append(error)
         self.is_open = False
@@ -211,7 +219,7 @@ class Stage:
         return errors
 
     def _start(self, task: Task) -> None:
-        _call_with(task.start_node_func, self._argument, f"start_node_func of node {task.node_name!r}")
+        call_with(task.start_node_func, self._argument, what=f"start_node_func of node {task.node_name!r}")
         if task in self.late:
             self.late.remove(task)
         self._started[task] = None
@@ -219,17 +227,31 @@ class Stage:
 
 # %%
 #|exporti
-def _call_with(func: Any, argument: Any, what: str) -> None:
+def call_with(func: Any, *arguments: Any, what: str) -> None:
     """Call a user's function, sync or async, if there is one; what it raises says where."""
     if func is None:
         return
     try:
-        result = func(argument)
+        result = func(*arguments)
         if is_async(func):
             run_coroutine(result)
     except BaseException as error:
         error.add_note(f"raised by the {what}")
         raise
+
+
+def tell(func: Any, *arguments: Any, what: str, error: BaseException) -> BaseException | None:
+    """Tell a user's function of a failure. What it raises joins the cause of the failure and is logged, since a failure
+    may be mended by the next attempt and its cause be seen by nobody. Returns it if it interrupts."""
+    try:
+        call_with(func, *arguments, what=what)
+    except BaseException as second:
+        if second is error:
+            return None
+        add_causes(error, [second])
+        _log().error("the %s raised %r, after %r", what, second, error, exc_info=second)
+        return second if isinstance(second, (KeyboardInterrupt, SystemExit)) else None
+    return None
 
 
 def raise_first(errors: list[BaseException]) -> None:
@@ -262,7 +284,7 @@ def add_causes(error: BaseException, others: list[BaseException]) -> None:
 _WAITING = {MonotonicClock.wait.__code__}
 _HANDING_OVER = {  # whatever these call is a user's code
     *_WAITING,
-    *(func.__code__ for func in (call, _call_with, run_coroutine, awaited, StoredValues.call_function)),
+    *(func.__code__ for func in (call, call_with, run_coroutine, awaited, StoredValues.call_function)),
 }
 
 
@@ -334,8 +356,8 @@ def _is_ours(frame: FrameType) -> bool:
 # ## The synchronous driver
 #
 # Begin what can begin; when nothing can, wait for an outcome or the next deadline; end when there is neither. After a
-# failed attempt the driver calls the node's failure function before the engine gives its verdict. An exception that
-# strikes the driver itself (Ctrl-C while it waits) interrupts the attempts that run.
+# failed attempt the driver calls the node's failure function before the engine gives its verdict; what is given up goes to
+# `before_cancel` while it is still there. An exception that strikes the driver itself (Ctrl-C while it waits) interrupts the attempts that run.
 
 
 # %%
@@ -346,8 +368,16 @@ class Driver:
     def __init__(self, engine: Engine, stage: Stage, clock: Clock) -> None:
         self.engine, self.stage, self.clock = engine, stage, clock
         self.inline = InlineCarrier(engine.ledger)
-        self.mailbox: SimpleQueue[Outcome] = SimpleQueue()
+        self.mailbox: Mailbox = SimpleQueue()
         self.interrupts = Interrupts(engine.running)
+        self.before_cancel: Callable[[Outcome, datetime], BaseException | None] = lambda failed, at: None
+        self._woken = False
+
+    def wake(self) -> None:
+        """Let the driver look again, if it waits. From any thread."""
+        if not self._woken:
+            self._woken = True
+            self.mailbox.put(None)
 
     def run(self) -> int:
         """Run until blocked or paused. Returns how many attempts there were. Raises only what interrupts: the error of
@@ -386,6 +416,7 @@ class Driver:
         if until is None and not self.engine.running:
             return False
         outcome = self.clock.wait(self.mailbox, until)
+        self._woken = False
         for ended in [outcome] if outcome is not None else self.engine.expired(self.clock.now()):
             self._end(ended)
             if ended.attempt is self.inline.in_thread:
@@ -399,28 +430,31 @@ class Driver:
             self._fail(failed, reraise)
 
     def _fail(self, failed: Outcome, reraise: bool = True) -> None:
-        """Deal with an attempt that was not committed. Raises what interrupted it, or its failure function."""
+        """Deal with an attempt that was not committed. Raises what interrupted it, or a function that was told of it."""
         if isinstance(failed.error, KeyboardInterrupt):
             self.interrupts.pending = False  # this is the one
-        interrupt = failed.error if failed.ending is Ending.INTERRUPTED else self._tell_failure_function(failed)
-        self.engine.settle(failed, self.clock.now(), datetime.now(UTC))
+        interrupts = [failed.error] if failed.ending is Ending.INTERRUPTED else [self._tell_failure_function(failed)]
+        sentence, at = self.engine.sentence(failed), datetime.now(UTC)
+        if _loses(failed, sentence.verdict):
+            interrupts += [self.before_cancel(failed, at)]
+        self.engine.settle(failed, self.clock.now(), at, sentence)
+        interrupt = next((error for error in interrupts if error is not None), None)
         if interrupt is not None and reraise:
             raise interrupt
 
     def _tell_failure_function(self, failed: Outcome) -> BaseException | None:
-        """Call the node's failure function, if the attempt failed. An exception that it raises joins the cause of the
-        failure; one that interrupts is returned."""
+        """Call the node's failure function, if the attempt failed. Returns what it raised, if that interrupts."""
         task, error = failed.attempt.task, failed.error
         if task.exec_failed_node_func is None or failed.ending is Ending.CANCELLED or error is None:
             return None
-        try:
-            context = NodeFailureContext(failed.attempt, error)
-            _call_with(task.exec_failed_node_func, context, f"exec_failed_node_func of node {task.node_name!r}")
-        except BaseException as second:
-            if second is not error:
-                add_causes(error, [second])
-            return second if isinstance(second, (KeyboardInterrupt, SystemExit)) else None
-        return None
+        context = NodeFailureContext(failed.attempt, error)
+        what = f"exec_failed_node_func of node {task.node_name!r}"
+        return tell(task.exec_failed_node_func, context, what=what, error=error)
+
+
+def _loses(failed: Outcome, verdict: Verdict) -> bool:
+    """Whether the work of an epoch is lost with this verdict, though nobody wanted it to be."""
+    return verdict is Verdict.GIVE_UP or (verdict is Verdict.CANCEL and failed.ending is Ending.INTERRUPTED)
 
 
 # %% [markdown]

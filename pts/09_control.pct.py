@@ -35,7 +35,7 @@ from contextvars import ContextVar
 from enum import Enum, auto
 from threading import Condition
 
-from netrun.core import NetStateError
+from netrun.core import NetStateError, NodeExecutionFailed
 from netrun.driver import Driver, raise_first
 
 
@@ -70,6 +70,7 @@ class Turns:
     def __init__(self, driver: Driver) -> None:
         self._driver, self._engine, self._stage = driver, driver.engine, driver.stage
         self.state = NetState.CREATED
+        self.error: NodeExecutionFailed | None = None  # what paused the net
         self._driving = False
         self._stop_asked = False
         self._changed = Condition()
@@ -95,6 +96,11 @@ class Turns:
         with self._changed:
             self._driving = False
             self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let who drives the net look again: something has changed."""
+        if self._driving:
+            self._driver.wake()
 
     def _inside(self) -> bool:
         """Whether the caller is a function of the running net itself."""
@@ -162,6 +168,7 @@ class Runs(Turns):
         others in its cause."""
         errors: list[BaseException] = []
         done = 0
+        self.error = None if opens else self.error
         token = _inside_of.set((*_inside_of.get(), self))
         try:
             if opens and not self._stage.is_open:
@@ -171,7 +178,8 @@ class Runs(Turns):
             errors.append(error)
         failure = self._engine.take_failures()
         if failure is not None:
-            errors.append(failure)
+            self.error = failure
+            errors += [failure] if self._engine.on_error == "raise" else []
         closed = closes or self._stop_asked
         if closed:
             errors += self._stage.close()
@@ -192,6 +200,7 @@ class Control(Runs):
         """Let running epochs finish and start no others. With `wait`, return when they are done."""
         self.must_not_be_stopped("pause")
         self._engine.pause("user")
+        self.wake()
         with self._changed:
             if not self._driving:
                 self.state = NetState.PAUSED
@@ -212,6 +221,7 @@ class Control(Runs):
                 return
             self._stop_asked = True
             self._engine.pause("user")
+            self.wake()
             if self._driving and self._inside():
                 return
             if not self._changed.wait_for(lambda: not self._driving, self.STOP_WAIT):

@@ -15,6 +15,7 @@
 import netrun.context
 import netrun.control
 import netrun.core
+import netrun.failures
 import netrun.net
 import netrun.packets
 import netrun.values
@@ -24,6 +25,7 @@ from netrun.packets import *  # Python the last
 from netrun.core import *
 from netrun.values import *
 from netrun.context import *
+from netrun.failures import *
 from netrun.control import *
 from netrun.net import *
 
@@ -34,6 +36,7 @@ __all__ = [
     *netrun.packets.__all__,
     *netrun.values.__all__,
     *netrun.context.__all__,
+    *netrun.failures.__all__,
     *netrun.control.__all__,
     *netrun.net.__all__,
 ]
@@ -128,6 +131,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [01_context](nbs/01_context.ipynb) | what a node function acts with |
 # | [02_execution](nbs/02_execution.ipynb) | attempts, outcomes, verdicts, the engine |
 # | [02b_driver](nbs/02b_driver.ipynb) | calling functions, waiting, start and stop functions |
+# | [03_failures](nbs/03_failures.ipynb) | retries, dead letters, what an error does to the net |
 # | [09_control](nbs/09_control.ipynb) | start, step, pause, stop |
 # | [12_net](nbs/12_net.ipynb) | the face |
 # | [examples](nbs/examples) | a census of the standard library |
@@ -140,7 +144,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | contexts, deferred actions with all-or-nothing commits | works |
 # | `start`, `run_step`, `run`, `pause`, `stop`, `with`; time-outs; start, stop and failure functions | works |
 # | async node functions | work, one at a time |
-# | retries, dead letters, `on_error`; async nodes side by side, `async_start` | next |
+# | retries, dead letters, `redrive`, `on_error` | works |
+# | async nodes side by side, `async_start` | next |
 # | rate limits, running in the background, signals | to come |
 # | thread and process pools | to come |
 # | history, logs, port types, TOML, factories, checkpoints | to come |

@@ -4,6 +4,7 @@
 import netrun.context
 import netrun.control
 import netrun.core
+import netrun.failures
 import netrun.net
 import netrun.packets
 import netrun.values
@@ -13,6 +14,7 @@ from .packets import *  # Python the last
 from .core import *
 from .values import *
 from .context import *
+from .failures import *
 from .control import *
 from .net import *
 
@@ -23,6 +25,7 @@ __all__ = [
     *netrun.packets.__all__,
     *netrun.values.__all__,
     *netrun.context.__all__,
+    *netrun.failures.__all__,
     *netrun.control.__all__,
     *netrun.net.__all__,
 ]

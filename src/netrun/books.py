@@ -2,12 +2,12 @@
 
 # %% pts/00e_books.pct.py 2
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import count
 from math import inf
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 from netrun_sim import (
     EpochNotFoundError,
@@ -186,6 +186,12 @@ class Arrivals(Values):
         self._room = READY_LIMIT
 
 # %% pts/00e_books.pct.py 14
+class Lazy(NamedTuple):
+    """Stands for the value that its function will give."""
+
+    func: Callable[[], Any]
+
+
 class Injection(Arrivals):
     """What users put in."""
 
@@ -198,32 +204,41 @@ class Injection(Arrivals):
 
     def inject(self, node_name: str, port: str, values: Iterable[Any]) -> list[str]:
         """Put values at an input port, in order; those beyond its slots wait. Returns the ids of their packets. When
-        one value cannot be stored, none is injected."""
+        one value cannot be stored, none is injected. A `Lazy` stands for its function's value."""
+        return self.inject_salvo(node_name, {port: values})
+
+    def inject_salvo(self, node_name: str, salvo: Mapping[str, Iterable[Any]]) -> list[str]:
+        """`inject` at several ports of a node, all or nothing."""
         door = self.door(node_name)
-        if port not in door.gates:
-            raise InputPortNotFoundError(f"node {node_name!r}: {unknown_name('input port', port, door.gates)}")
-        packets: list[Packet] = []
+        for port in salvo:
+            if port not in door.gates:
+                raise InputPortNotFoundError(f"node {node_name!r}: {unknown_name('input port', port, door.gates)}")
+        made: list[tuple[Gate, Packet]] = []
         try:
-            for value in values:
-                packet = self._packet()
-                self._store(packet, value)
-                packets.append(packet)
+            for port, values in salvo.items():
+                gate = door.gates[port]
+                for value in values:
+                    packet = self._packet()
+                    if isinstance(value, Lazy):
+                        self._store(packet, None, value.func)
+                    else:
+                        self._store(packet, value)
+                    made.append((gate, packet))
         except BaseException:
-            for packet in packets:
+            for _, packet in made:
                 self._drop(packet)
             raise
         with self._lock:
-            gate = door.gates[port]
-            for packet in packets:
+            for gate, packet in made:
                 self._packets[packet._number] = packet
                 packet._place = gate.injections
             if door.is_behind:
-                door.inbox.append(packets)
+                door.inbox.append([packet for _, packet in made])
             else:
-                for packet in packets:
+                for gate, packet in made:
                     gate.inject(packet)
                 self._injected.add(door)
-        return [packet.id for packet in packets]
+        return [packet.id for _, packet in made]
 
 # %% pts/00e_books.pct.py 16
 class Queue(Injection):

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from enum import Enum, auto
 from threading import Condition
 
-from .core import NetStateError
+from .core import NetStateError, NodeExecutionFailed
 from .driver import Driver, raise_first
 
 # %% pts/09_control.pct.py 3
@@ -32,6 +32,7 @@ class Turns:
     def __init__(self, driver: Driver) -> None:
         self._driver, self._engine, self._stage = driver, driver.engine, driver.stage
         self.state = NetState.CREATED
+        self.error: NodeExecutionFailed | None = None  # what paused the net
         self._driving = False
         self._stop_asked = False
         self._changed = Condition()
@@ -57,6 +58,11 @@ class Turns:
         with self._changed:
             self._driving = False
             self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let who drives the net look again: something has changed."""
+        if self._driving:
+            self._driver.wake()
 
     def _inside(self) -> bool:
         """Whether the caller is a function of the running net itself."""
@@ -118,6 +124,7 @@ class Runs(Turns):
         others in its cause."""
         errors: list[BaseException] = []
         done = 0
+        self.error = None if opens else self.error
         token = _inside_of.set((*_inside_of.get(), self))
         try:
             if opens and not self._stage.is_open:
@@ -127,7 +134,8 @@ class Runs(Turns):
             errors.append(error)
         failure = self._engine.take_failures()
         if failure is not None:
-            errors.append(failure)
+            self.error = failure
+            errors += [failure] if self._engine.on_error == "raise" else []
         closed = closes or self._stop_asked
         if closed:
             errors += self._stage.close()
@@ -146,6 +154,7 @@ class Control(Runs):
         """Let running epochs finish and start no others. With `wait`, return when they are done."""
         self.must_not_be_stopped("pause")
         self._engine.pause("user")
+        self.wake()
         with self._changed:
             if not self._driving:
                 self.state = NetState.PAUSED
@@ -166,6 +175,7 @@ class Control(Runs):
                 return
             self._stop_asked = True
             self._engine.pause("user")
+            self.wake()
             if self._driving and self._inside():
                 return
             if not self._changed.wait_for(lambda: not self._driving, self.STOP_WAIT):

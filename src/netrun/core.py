@@ -3,6 +3,7 @@
 __all__ = ['ConfigError', 'DeferredPacketIdAccessError', 'EpochCancelled', 'EpochTimeout', 'GraphError', 'GraphFinding', 'NetStateError', 'NetrunRuntimeError', 'NodeConfig', 'NodeExecutionFailed', 'PacketTypeMismatch', 'ValueFunctionFailed']
 
 # %% pts/00_core.pct.py 4
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from typing import Any, Self
@@ -187,12 +188,25 @@ class NodeConfig:
 
     defer_net_actions: what the node function does to the net is written down and takes effect when the function has
         returned; an attempt that fails leaves no trace. Costs one more pass over the actions of each epoch.
+    retries: how many more attempts at an epoch there may be after the first has failed. Needs `defer_net_actions=True`.
+    retry_wait: seconds before the first of them. Other nodes run meanwhile.
+    retry_backoff: factor by which the wait grows from one to the next.
+    retry_jitter: share from 0 to 1: each wait is longer or shorter by up to this much, at random, so that what failed
+        together is not tried again together.
+    retry_on: the exception classes (one, or several in a tuple or list) that are worth another attempt; None: all.
     timeout: seconds that an attempt may take, or None for no limit. The function of a node that has one runs in a
         thread of its own, so that the net can go on when the time is over.
+    dead_letter_queue: whether an epoch that is given up leaves a dead letter.
     """
 
     defer_net_actions: bool = False
+    retries: int = 0
+    retry_wait: float = 0.0
+    retry_backoff: float = 1.0
+    retry_jitter: float = 0.0
+    retry_on: tuple[type[BaseException], ...] | None = None
     timeout: float | None = None
+    dead_letter_queue: bool = True
 
     def merged(self, **options: Any) -> Self:
         """These options with some of them changed. Raises `ConfigError` for an unknown name or a bad value."""
@@ -200,14 +214,43 @@ class NodeConfig:
         for name in options:
             if name not in known:
                 raise ConfigError(unknown_name("node option", name, known))
+        if "retry_on" in options:
+            options["retry_on"] = _exception_classes(options["retry_on"])
         config = replace(self, **options)
         config.check()
         return config
 
     def check(self) -> None:
         """Raise `ConfigError` unless the options make sense, each and together."""
-        if not isinstance(self.defer_net_actions, bool):
-            raise ConfigError(f"defer_net_actions must be True or False, not {self.defer_net_actions!r}.")
-        number = isinstance(self.timeout, (int, float)) and not isinstance(self.timeout, bool)
-        if self.timeout is not None and not (number and 0 < self.timeout < float("inf")):
-            raise ConfigError(f"timeout must be a number of seconds above 0, or None, not {self.timeout!r}.")
+        for name in ("defer_net_actions", "dead_letter_queue"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}.")
+        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
+            raise ConfigError(f"retries must be a whole number from 0 on, not {self.retries!r}.")
+        _check_number("retry_wait", self.retry_wait, "a number of seconds from 0 on", lambda n: n >= 0)
+        _check_number("retry_backoff", self.retry_backoff, "a factor from 0 on", lambda n: n >= 0)
+        _check_number("retry_jitter", self.retry_jitter, "a share from 0 to 1", lambda n: 0 <= n <= 1)
+        if self.timeout is not None:
+            _check_number("timeout", self.timeout, "a number of seconds above 0, or None", lambda n: n > 0)
+        if self.retries and not self.defer_net_actions:
+            raise ConfigError(
+                f"retries={self.retries} needs defer_net_actions=True: what a failed attempt has done to the net could "
+                "not be undone before the next one."
+            )
+
+# %% pts/00_core.pct.py 24
+def _check_number(name: str, value: Any, what: str, fits: Callable[[float], bool]) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number and abs(value) < float("inf") and fits(value)):
+        raise ConfigError(f"{name} must be {what}, not {value!r}.")
+
+
+def _exception_classes(given: Any) -> tuple[type[BaseException], ...] | None:
+    """What `retry_on` may be, as a tuple of classes."""
+    if given is None:
+        return None
+    classes = tuple(given) if isinstance(given, (tuple, list, set, frozenset)) else (given,)
+    for thing in classes:
+        if not (isinstance(thing, type) and issubclass(thing, BaseException)):
+            raise ConfigError(f"retry_on must be exception classes, or None for all, not {thing!r}.")
+    return classes

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum, auto
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from .core import EpochCancelled, EpochTimeout, NodeConfig, NodeExecutionFailed
 from .context import Recording
@@ -121,6 +121,9 @@ class Agenda:
         self.failures: list[NodeExecutionFailed] = []
         self.admit: Callable[[Epoch, float], float | None] | None = None
         self.judge: Callable[[Outcome], float | None] | None = None
+        self.on_error = "raise"  # what an epoch that is given up does to the net
+        self.given_up = 0
+        self._earlier: dict[Epoch, Earlier] = {}  # of startable epochs that were given back after failed attempts
         self.observe: Callable[[Outcome, Verdict], None] | None = None
         self._wave: int | None = None  # how many epochs this step may still start; None: no limit
         self._retries: list[tuple[float, int, Attempt]] = []  # due, a tie-breaker, the attempt to make
@@ -170,7 +173,7 @@ class Beginnings(Agenda):
             if task.exec_node_func is None or (self.admit is not None and not self._admitted(epoch, now)):
                 self.ledger.shelve(epoch)
                 continue
-            attempt = Attempt(epoch, task)
+            attempt = Attempt(epoch, task, self._earlier.pop(epoch, ()) if self._earlier else ())
             self.ledger.start(attempt)
             config = task.config
             if config.timeout is not None or config.defer_net_actions:
@@ -244,31 +247,43 @@ class Conclusions(Beginnings):
         return Outcome(attempt, Ending.TIMED_OUT, error)
 
 # %% pts/02_execution.pct.py 19
+class Sentence(NamedTuple):
+    """A verdict, and after how many seconds the next attempt is due where there is one."""
+
+    verdict: Verdict
+    retry_after: float | None
+
+# %% pts/02_execution.pct.py 20
 class Engine(Conclusions):
     """Decides what runs next: `begin` gives an attempt, `conclude` and `settle` take its outcome."""
 
-    def settle(self, outcome: Outcome, now: float, at: datetime) -> Verdict:
-        """What becomes of the epoch of an attempt that `conclude` found to have failed. `at` is the time of day, for
-        the record."""
-        attempt = outcome.attempt
+    def sentence(self, outcome: Outcome) -> Sentence:
+        """The verdict on an attempt that `conclude` found to have failed. Changes nothing; asks the judge, once."""
         after = self._retry_after(outcome)
-        sentence = verdict(outcome.ending, acted=attempt.acted, retry_after=after)
-        match sentence:
+        return Sentence(verdict(outcome.ending, acted=outcome.attempt.acted, retry_after=after), after)
+
+    def settle(self, outcome: Outcome, now: float, at: datetime, sentence: Sentence | None = None) -> Verdict:
+        """Carry a sentence out (None: the one that `sentence` gives). `at` is the time of day, for the record."""
+        attempt = outcome.attempt
+        what, after = sentence or self.sentence(outcome)
+        match what:
             case Verdict.RETRY:
                 assert after is not None and outcome.error is not None
                 again = Attempt(attempt.epoch, attempt.task, (*attempt.earlier, (at, outcome.error)))
                 heappush(self._retries, (now + after, next(self._numbers), again))
             case Verdict.GIVE_BACK:
                 self.ledger.give_back(attempt)
+                if attempt.earlier:
+                    self._earlier[attempt.epoch] = attempt.earlier
             case _:
                 self.ledger.cancel(attempt)
-        if sentence is Verdict.GIVE_UP:
+        if what is Verdict.GIVE_UP:
             self._give_up(outcome)
         if outcome.ending is Ending.INTERRUPTED:
             self.pause("error")
         if self.observe is not None:
-            self.observe(outcome, sentence)
-        return sentence
+            self.observe(outcome, what)
+        return what
 
     def take_failures(self) -> NodeExecutionFailed | None:
         """The first failure since this was asked last, with the `others` that came after it."""
@@ -287,6 +302,9 @@ class Engine(Conclusions):
     def _give_up(self, outcome: Outcome) -> None:
         attempt, error = outcome.attempt, outcome.error
         assert error is not None
+        self.given_up += 1
+        if self.on_error == "continue":
+            return
         failure = NodeExecutionFailed(attempt.task.node_name, attempt.epoch.id, error, len(attempt.earlier) + 1)
         failure.__cause__ = error
         self.failures.append(failure)

@@ -4,16 +4,17 @@ __all__ = ['Net']
 
 # %% pts/12_net.pct.py 2
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from netrun_sim import Graph
 
 from .control import Control, NetState
-from .core import ConfigError, NodeConfig, unknown_name
+from .core import ConfigError, NodeConfig, NodeExecutionFailed, unknown_name
 from .driver import Driver, MonotonicClock, Stage, is_async, is_generator
 from .execution import Engine, NodeFunc, Task
+from .failures import Aftermath, DeadLetterEntry, DeadLetterQueue, RetryPolicy, redrive
 from .ledger import Ledger
 from .packets import Epoch, Packet
 from .routing import Door, Outlet
@@ -67,6 +68,22 @@ def _values(name: str, values: Any) -> list[Any]:
     return list(values)
 
 # %% pts/12_net.pct.py 7
+def _check_error_options(on_error: str, error_callback: Any) -> None:
+    if on_error not in ("continue", "pause", "raise"):
+        raise ConfigError(f"on_error is 'continue', 'pause' or 'raise', not {on_error!r}.")
+    if error_callback is not None and not callable(error_callback):
+        raise ConfigError(f"error_callback must be callable, not {error_callback!r}.")
+
+
+def _queue(mode: Any, path: Any, callback: Any, limit: Any) -> DeadLetterQueue:
+    """The queue that the net's options describe."""
+    if not callable(mode):
+        return DeadLetterQueue(mode, path, callback, limit)
+    if callback is not None:
+        raise ConfigError("dead_letter_queue is a callable already: leave dead_letter_callback out.")
+    return DeadLetterQueue("callback", path, mode, limit)
+
+
 class Nodes:
     """A net's graph, and what its nodes do."""
 
@@ -77,7 +94,14 @@ class Nodes:
         consumed_packet_storage: bool = False,
         consumed_packet_storage_limit: int | None = None,
         packet_storage_path: str | os.PathLike[str] | None = None,
+        on_error: str = "raise",
+        error_callback: Callable[..., Any] | None = None,
+        dead_letter_queue: str | Callable[[DeadLetterEntry], Any] = "memory",
+        dead_letter_path: str | os.PathLike[str] | None = None,
+        dead_letter_callback: Callable[[DeadLetterEntry], Any] | None = None,
+        dead_letter_limit: int | None = None,
     ) -> None:
+        _check_error_options(on_error, error_callback)
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
         self._graph = graph
         self._ledger = Ledger(graph, values)
@@ -87,6 +111,10 @@ class Nodes:
         self._driver = Driver(self._engine, self._stage, MonotonicClock())
         for task in self._tasks.values():
             task.carrier = self._driver.inline
+        self._dead_letter_queue = _queue(dead_letter_queue, dead_letter_path, dead_letter_callback, dead_letter_limit)
+        self._engine.judge = RetryPolicy()
+        self._engine.on_error = on_error
+        self._driver.before_cancel = Aftermath(self._ledger, self._dead_letter_queue, error_callback)
         self._control = Control(self._driver)
 
     @property
@@ -103,6 +131,16 @@ class Nodes:
     def value_store(self) -> PacketValueStore:
         """The values of the packets, by packet id."""
         return self._ledger.values
+
+    @property
+    def dead_letter_queue(self) -> DeadLetterQueue:
+        """The epochs that were given up."""
+        return self._dead_letter_queue
+
+    @property
+    def error(self) -> NodeExecutionFailed | None:
+        """The failure that paused the net, with its `others`; None when it ran on since, and with `on_error="continue"`."""
+        return self._control.error
 
     def set_node_exec(
         self,
@@ -182,7 +220,9 @@ class Contents(Nodes):
     def inject_source_epoch(self, node_name: str) -> str:
         """Make a startable epoch with an empty salvo, to start a node without input. Returns its id."""
         self._must_not_be_stopped("inject_source_epoch")
-        return self._ledger.create_epoch(node_name).id
+        epoch_id = self._ledger.create_epoch(node_name).id
+        self._control.wake()
+        return epoch_id
 
     def inject_packets(self, node_name: str, port_name: str, values: Iterable[Any]) -> list[str]:
         """Put values at an input port, in order. Those beyond its slots wait for room. Returns the ids of their packets.
@@ -191,7 +231,20 @@ class Contents(Nodes):
         `InputPortNotFoundError`, or what storing a value raised; nothing is injected then.
         """
         self._must_not_be_stopped("inject_packets")
-        return self._ledger.inject(node_name, port_name, values)
+        ids = self._ledger.inject(node_name, port_name, values)
+        self._control.wake()
+        return ids
+
+    def redrive(self, entry: DeadLetterEntry, values: Mapping[str, Iterable[Any]] | None = None) -> list[str]:
+        """Put the packets of a dead letter back at the ports they came from, and take it out of the queue.
+
+        values: `{port: [values]}` in place of the old ones. Returns the ids of the packets. Raises `NetStateError` for an
+        entry that was redriven before or whose values are not known, and what `inject_packets` raises.
+        """
+        self._must_not_be_stopped("redrive")
+        ids = redrive(self._ledger, self._dead_letter_queue, entry, values)
+        self._control.wake()
+        return ids
 
     def take_outputs(self, node_name: str, port_name: str) -> list[Any]:
         """The values that were sent from an output port without an edge, in order; the net holds them no longer. Raises
@@ -206,6 +259,12 @@ class Net(Contents):
     consumed_packet_storage, consumed_packet_storage_limit: keep the values of consumed packets, and how many at the most
         (None: all); `value_store.get_consumed_value(id)` gives them.
     packet_storage_path: a folder to keep the values in, each a file, in place of memory.
+    on_error: what an epoch that is given up does to the net. "raise": the net pauses, and `start` raises
+        `NodeExecutionFailed` when what runs has ended; "pause": the same without raising, see `error`; "continue": the
+        net runs on.
+    error_callback: called as `error_callback(exception, node_name, epoch_id)` for each epoch that is given up.
+    dead_letter_queue: where such epochs are kept: "memory", "file" (needs `dead_letter_path`), "callback" (needs
+        `dead_letter_callback`), or a callable; see `DeadLetterQueue`. dead_letter_limit: how many at the most.
 
     Give the nodes their functions with `set_node_exec`, put values in with `inject_packets`, run with `start`, and take
     what came out with `take_outputs`; or do all three with `run`. A net may be used from any thread; one at a time runs

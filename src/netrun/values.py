@@ -188,6 +188,14 @@ class StoredValues:
         value = self.call_function(id)
         return await awaited(id, value) if _is_awaitable(value) else value
 
+    def peek(self, id: str) -> tuple[Any, Callable[[], Any] | None]:
+        """The value of packet `id` and None, or its value function, uncalled. Raises `KeyError` where it has neither."""
+        if id in self._funcs:
+            return None, self._funcs[id]
+        if id in self._values:
+            return self._values[id], None
+        raise _no_value(id)
+
     def call_function(self, id: str) -> Any:
         """What the value function returns: an awaitable where it is async."""
         func = self._funcs.get(id)
