@@ -127,7 +127,7 @@ class _ValueFiles:
 
     def __delitem__(self, id: str) -> None:
         del self._ids[id]
-        self._path(id).unlink()
+        self._path(id).unlink(missing_ok=True)
 
     def __contains__(self, id: str) -> bool:
         return id in self._ids
@@ -217,6 +217,11 @@ class StoredValues:
         self._kept: dict[str, None] = {}  # ids of the consumed values, oldest first
         self._lock = RLock()
 
+    @property
+    def keeps(self) -> bool:
+        """Whether values stay here when they are consumed."""
+        return self._keeps
+
     def carry(self, find: Callable[[str], Packet | None], packets: Collection[Packet]) -> bool:
         """Let these packets carry their values from now on, if that is possible here. `find` gives one by its id."""
         if self._keeps or not isinstance(self._values, dict) or self._values:
@@ -230,6 +235,8 @@ class StoredValues:
         self._values[id] = value
         if self._funcs:
             self._funcs.pop(id, None)
+        if self._kept:
+            self._kept.pop(id, None)
 
     def store_value_func(self, id: str, func: Callable[[], Any]) -> None:
         """Make `func()` the value of packet `id`. Called each time the value is asked for, so it must be pure; it may be

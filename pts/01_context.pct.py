@@ -284,6 +284,7 @@ class NodeExecutionContext(_AttemptFacts):
 
     def cancel_epoch(self) -> NoReturn:
         """End this epoch here, by raising `EpochCancelled`: what it holds is destroyed. That is no failure."""
+        self._holder.must_last()
         raise EpochCancelled(self.node_name, self.epoch_id)
 
 
@@ -331,6 +332,7 @@ class AsyncNodeExecutionContext(_AttemptFacts):
 
     def cancel_epoch(self) -> NoReturn:
         """As `NodeExecutionContext.cancel_epoch`."""
+        self._holder.must_last()
         raise EpochCancelled(self.node_name, self.epoch_id)
 
 

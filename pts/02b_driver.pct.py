@@ -29,19 +29,23 @@
 import inspect
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import copy_context
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from threading import Thread, Timer, current_thread, main_thread
+from math import inf
 from time import monotonic
-from types import FrameType
-from typing import Any, Protocol
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from netrun.context import AsyncNodeExecutionContext, NodeExecutionContext, NodeFailureContext
 from netrun.execution import Attempt, Ending, Engine, Outcome, Task, Verdict, outcome_of
 from netrun.ledger import Ledger
 from netrun.values import StoredValues, awaited, run_coroutine
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 # %% [markdown]
 # ## Calling a node function
@@ -59,7 +63,8 @@ def is_async(func: Any) -> bool:
 
 def is_generator(func: Any) -> bool:
     """Whether calling this runs nothing yet, since it has a `yield`."""
-    return inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func)
+    called = func if inspect.isroutine(func) else type(func).__call__
+    return any(inspect.isgeneratorfunction(f) or inspect.isasyncgenfunction(f) for f in (func, called))
 
 
 def _log() -> Any:
@@ -120,13 +125,21 @@ class InlineCarrier:
         return None
 
     def _run(self, attempt: Attempt, report: Report) -> None:
-        outcome = call(attempt, self._ledger)
-        if attempt.over is None:
-            report(outcome)
-        elif outcome.error is not None and repr(outcome.error) != repr(
-            attempt.over
-        ):  # not the dead context's own error
-            _log().warning("%s raised after its time was over", attempt, exc_info=outcome.error)
+        report_in_time(call(attempt, self._ledger), report)
+
+
+def report_in_time(outcome: Outcome, report: Report) -> None:
+    """Report an outcome, unless its attempt is over. What it raised then is logged, if it is news."""
+    attempt, error = outcome.attempt, outcome.error
+    if attempt.over is None:
+        report(outcome)
+    elif error is not None and repr(error) != repr(attempt.over) and not is_cancelled(error):
+        _log().warning("%s raised after its time was over", attempt, exc_info=error)
+
+
+def is_cancelled(error: BaseException | None) -> bool:
+    """Whether this is asyncio's `CancelledError`, without importing asyncio for it."""
+    return error is not None and any(kind.__name__ == "CancelledError" for kind in type(error).__mro__)
 
 
 # %% [markdown]
@@ -151,6 +164,13 @@ class Clock(Protocol):
         """The next thing in the mailbox, or None when `until` has come first, or somebody wakes who waits."""
         ...
 
+    async def async_wait(self, woken: "Future[None]", until: float | None) -> None:
+        """Wait on a loop, until the future is done or the moment has come."""
+        ...
+
+
+_A_DAY = 86_400.0  # longer waits are more than some platforms can count; the driver looks again anyway
+
 
 class MonotonicClock:
     """The clock of the machine."""
@@ -160,9 +180,116 @@ class MonotonicClock:
     def wait(self, mailbox: Mailbox, until: float | None) -> Outcome | None:
         """Block until there is something, or until that moment. Uses no CPU meanwhile."""
         try:
-            return mailbox.get(timeout=None if until is None else max(0.0, until - monotonic()))
+            return mailbox.get(timeout=None if until is None else min(_A_DAY, max(0.0, until - monotonic())))
         except Empty:
             return None
+
+    async def async_wait(self, woken: "Future[None]", until: float | None) -> None:
+        """Let the loop run until the future is done, or until that moment."""
+        if until is None:
+            await woken
+            return
+        timer = woken.get_loop().call_later(max(0.0, until - monotonic()), finish, woken)
+        try:
+            await woken
+        finally:
+            timer.cancel()
+
+
+def finish(future: "Future[None]") -> None:
+    """Make a future done, if it is not."""
+    if not future.done():
+        future.set_result(None)
+
+
+# %% [markdown]
+# ## Hosts
+#
+# The driver is written once, as a coroutine. What it stands on is a **host**: it brings outcomes, and awaits what a user's
+# async function returns. This one blocks its thread, so nothing that the driver awaits ever suspends, and `run_now` runs it
+# to its end at once. The other one, which lets a loop run meanwhile, is in the chapter on async.
+
+
+# %%
+#|exporti
+class Host(Protocol):
+    """What the driver stands on."""
+
+    lets_others_run: bool  # whether there is something that goes on while the driver awaits
+
+    def put(self, outcome: Outcome | None) -> None:
+        """Bring an outcome, or None to wake the driver. From any thread."""
+        ...
+
+    def ready(self) -> list[Outcome]:
+        """The outcomes that are here already."""
+        ...
+
+    async def next(self, until: float | None) -> Outcome | None:
+        """The next outcome, or None at that moment, or when somebody wakes."""
+        ...
+
+    async def breathe(self) -> None:
+        """Let run for a moment what runs beside the driver."""
+        ...
+
+    async def result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """What a coroutine returns."""
+        ...
+
+    def abandon(self, attempt: Attempt) -> None:
+        """The attempt is over: cancel it if that can be done, and do not wait for it."""
+        ...
+
+    async def cancel(self, attempts: list[Attempt]) -> list[Attempt]:
+        """Cancel those of the attempts that can be cancelled, and return them when they have ended."""
+        ...
+
+
+class ThreadHost:
+    """Blocks the thread that it is called in."""
+
+    lets_others_run = False
+
+    def __init__(self, mailbox: Mailbox, clock: Clock) -> None:
+        self._mailbox, self._clock = mailbox, clock
+        self.put = mailbox.put
+
+    def ready(self) -> list[Outcome]:
+        """None: the driver takes each as it comes."""
+        return []
+
+    async def next(self, until: float | None) -> Outcome | None:
+        """Block for it."""
+        return self._clock.wait(self._mailbox, until)
+
+    async def breathe(self) -> None:
+        """There is nothing beside."""
+
+    async def result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run it to its end, on a loop of its own."""
+        return run_coroutine(coroutine)
+
+    def abandon(self, attempt: Attempt) -> None:
+        """A thread cannot be stopped."""
+
+    async def cancel(self, attempts: list[Attempt]) -> list[Attempt]:
+        """A thread cannot be stopped."""
+        return []
+
+
+Result = TypeVar("Result")
+
+
+def run_now(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """The result of a coroutine that never suspends."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: Result = stop.value
+        return result
+    coroutine.close()
+    raise AssertionError("a coroutine on a ThreadHost has suspended")
 
 
 # %% [markdown]
@@ -183,74 +310,85 @@ class Stage:
     def __init__(self, tasks: dict[str, Task], argument: Any) -> None:
         self._tasks, self._argument = tasks, argument
         self.is_open = False
-        self._started: dict[Task, None] = {}  # in order, those that have something to stop
+        self._started: list[tuple[Task, Any]] = []  # in order, each with the stop function that belongs to its start
         self.late: list[Task] = []  # to be started, since the run is open already
 
-    def open(self) -> None:
+    async def open(self, host: Host) -> None:
         """Call the start functions. Raises what one raised, after stopping those before it."""
         self.is_open = True
         try:
             for task in self._tasks.values():
-                self._start(task)
+                await self._start(task, host)
         except BaseException as error:
-            raise_first([error, *self.close()])
+            raise_first([error, *await self.close(host)])
 
     def changed(self, task: Task) -> None:
         """A node's functions were set anew: if the run is open, the start function is to be called."""
-        if self.is_open and task.start_node_func is not None and task not in self.late:
-            self.late.append(task)
+        if not self.is_open:
+            return
+        if task.start_node_func is not None:
+            self.late += [task] if task not in self.late else []
+            return
+        if task in self.late:
+            self.late.remove(task)
+        last = next((k for k in reversed(range(len(self._started))) if self._started[k][0] is task), None)
+        if last is not None:  # nothing new to start, so the new stop function is for what was started
+            self._started[last] = task, task.stop_node_func
 
-    def open_late(self) -> None:
+    async def open_late(self, host: Host) -> None:
         """Call the start functions that were set since the opening."""
         while self.late:
-            self._start(self.late[0])
+            await self._start(self.late[0], host)
 
-    def close(self) -> list[BaseException]:
+    async def close(self, host: Host) -> list[BaseException]:
         """Call the stop functions of all that were started. Returns what they raised."""
         errors: list[BaseException] = []
         while self._started:
-            task, _ = self._started.popitem()
+            task, stop_node_func = self._started.pop()
             try:
-                call_with(task.stop_node_func, self._argument, what=f"stop_node_func of node {task.node_name!r}")
+                what = f"stop_node_func of node {task.node_name!r}"
+                await call_with(host, stop_node_func, self._argument, what=what)
             except BaseException as error:
                 errors.append(error)
         self.is_open = False
         self.late.clear()
         return errors
 
-    def _start(self, task: Task) -> None:
-        call_with(task.start_node_func, self._argument, what=f"start_node_func of node {task.node_name!r}")
+    async def _start(self, task: Task, host: Host) -> None:
+        if task.start_node_func is not None:
+            what = f"start_node_func of node {task.node_name!r}"
+            await call_with(host, task.start_node_func, self._argument, what=what)
         if task in self.late:
             self.late.remove(task)
-        self._started[task] = None
+        self._started.append((task, task.stop_node_func))
 
 
 # %%
 #|exporti
-def call_with(func: Any, *arguments: Any, what: str) -> None:
+async def call_with(host: Host, func: Any, *arguments: Any, what: str) -> None:
     """Call a user's function, sync or async, if there is one; what it raises says where."""
     if func is None:
         return
     try:
         result = func(*arguments)
         if is_async(func):
-            run_coroutine(result)
+            await host.result(result)
     except BaseException as error:
         error.add_note(f"raised by the {what}")
         raise
 
 
-def tell(func: Any, *arguments: Any, what: str, error: BaseException) -> BaseException | None:
+async def tell(host: Host, func: Any, *arguments: Any, what: str, error: BaseException) -> BaseException | None:
     """Tell a user's function of a failure. What it raises joins the cause of the failure and is logged, since a failure
     may be mended by the next attempt and its cause be seen by nobody. Returns it if it interrupts."""
     try:
-        call_with(func, *arguments, what=what)
+        await call_with(host, func, *arguments, what=what)
     except BaseException as second:
         if second is error:
             return None
         add_causes(error, [second])
         _log().error("the %s raised %r, after %r", what, second, error, exc_info=second)
-        return second if isinstance(second, (KeyboardInterrupt, SystemExit)) else None
+        return second if isinstance(second, (KeyboardInterrupt, SystemExit)) or is_cancelled(second) else None
     return None
 
 
@@ -281,9 +419,10 @@ def add_causes(error: BaseException, others: list[BaseException]) -> None:
 
 # %%
 #|exporti
-_WAITING = {MonotonicClock.wait.__code__}
-_HANDING_OVER = {  # whatever these call is a user's code
-    *_WAITING,
+LOOPS: set[CodeType] = set()  # what these call is a loop
+WAITING: set[CodeType] = {MonotonicClock.wait.__code__}
+HANDING_OVER: set[CodeType] = {  # whatever these call is a user's code
+    *WAITING,
     *(func.__code__ for func in (call, call_with, run_coroutine, awaited, StoredValues.call_function)),
 }
 
@@ -294,14 +433,20 @@ class Interrupts:
     def __init__(self, running: Mapping[Attempt, Any]) -> None:
         self._running = running
         self.pending = False
+        self.cancel_run: Callable[[BaseException], None] | None = None  # of the loop that a run is on
         self._before: Any = None
+        self._depth = 0
 
     def __enter__(self) -> None:
-        if current_thread() is main_thread() and callable(signal.getsignal(signal.SIGINT)):
-            self._before = signal.signal(signal.SIGINT, self._strike)
+        if current_thread() is main_thread():
+            self._depth += 1
+            if self._depth == 1 and callable(signal.getsignal(signal.SIGINT)):
+                self._before = signal.signal(signal.SIGINT, self._strike)
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
+        if current_thread() is main_thread():
+            self._depth -= 1
+        if self._before is not None and not self._depth:
             before, self._before = self._before, None
             signal.signal(signal.SIGINT, before)
             if self.pending:
@@ -315,13 +460,19 @@ class Interrupts:
             self._before(signal.SIGINT, None)
 
     def _strike(self, number: int, frame: FrameType | None) -> None:
-        if frame is None or not _is_ours(frame):
+        if frame is None or not (is_ours := _is_ours(frame)):
             self._before(number, frame)
+        elif is_ours is _IN_A_LOOP and self.cancel_run is not None:
+            try:
+                self._before(number, frame)
+            except BaseException as error:  # raised here, it would tear the loop
+                self.cancel_run(error)
         elif not self.pending:
             self.pending = True
             if self._before is signal.default_int_handler and _is_in_a_call(frame):
                 for attempt in self._running:
-                    attempt.over = KeyboardInterrupt()  # what its next act will raise
+                    if not attempt.task.is_async:
+                        attempt.over = KeyboardInterrupt()  # what its next act will raise
             again = Timer(0.001, self._strike_again)
             again.daemon = True
             again.start()
@@ -340,116 +491,175 @@ def _is_in_a_call(frame: FrameType | None) -> bool:
     return frame is not None
 
 
-def _is_ours(frame: FrameType) -> bool:
+_IN_A_LOOP = "in a loop"
+
+
+def _is_ours(frame: FrameType) -> bool | str:
     """Whether netrun's own code runs, or what it has called, and does not just wait for something."""
-    if frame.f_code in _WAITING:
+    if frame.f_code in WAITING:
         return False
     is_top, caller = True, frame
     while caller is not None:
         if caller.f_globals.get("__name__", "").startswith("netrun."):
-            return is_top or caller.f_code not in _HANDING_OVER
+            if caller.f_code in LOOPS:
+                return _IN_A_LOOP
+            return is_top or caller.f_code not in HANDING_OVER
         is_top, caller = False, caller.f_back  # type: ignore[assignment]
     return False
 
 
 # %% [markdown]
-# ## The synchronous driver
+# ## The driver
 #
 # Begin what can begin; when nothing can, wait for an outcome or the next deadline; end when there is neither. After a
 # failed attempt the driver calls the node's failure function before the engine gives its verdict; what is given up goes to
-# `before_cancel` while it is still there. An exception that strikes the driver itself (Ctrl-C while it waits) interrupts the attempts that run.
+# `before_cancel` while it is still there.
+#
+# An exception that strikes the driver itself (Ctrl-C while it waits, or its caller cancels it) interrupts the attempts that
+# run: those that can be cancelled are, and have ended before it leaves.
 
 
 # %%
-#|export
-class Driver:
-    """Runs what the engine begins until nothing more can happen."""
+#|exporti
+BREATH = 0.005  # seconds that the driver goes on without letting run what is beside it
+
+
+class Settling:
+    """How the driver ends attempts."""
 
     def __init__(self, engine: Engine, stage: Stage, clock: Clock) -> None:
         self.engine, self.stage, self.clock = engine, stage, clock
         self.inline = InlineCarrier(engine.ledger)
         self.mailbox: Mailbox = SimpleQueue()
         self.interrupts = Interrupts(engine.running)
-        self.before_cancel: Callable[[Outcome, datetime], BaseException | None] = lambda failed, at: None
-        self._woken = False
+        self.before_cancel: BeforeCancel = _nothing_before
+        self.host: Host = ThreadHost(self.mailbox, clock)
+        self.async_tasks: set[str] = set()  # nodes with an async function
 
-    def wake(self) -> None:
-        """Let the driver look again, if it waits. From any thread."""
-        if not self._woken:
-            self._woken = True
-            self.mailbox.put(None)
-
-    def run(self) -> int:
-        """Run until blocked or paused. Returns how many attempts there were. Raises only what interrupts: the error of
-        an interrupted node function, of a start function, or of the driver's own thread."""
-        with self.interrupts:
-            return self._run()
-
-    def _run(self) -> int:
-        engine, now, begun = self.engine, self.clock.now, 0
-        try:
-            while True:
-                if self.interrupts.pending:
-                    self.interrupts.let_through()
-                if self.stage.late:
-                    self.stage.open_late()
-                attempt = engine.begin(now()) if self.inline.in_thread is None else None
-                if attempt is not None:
-                    begun += 1
-                    outcome = attempt.task.carrier.begin(attempt, self.mailbox.put)
-                    if outcome is not None and attempt.over is not None:
-                        attempt.over = None  # an interrupt that came too late for it: let it end as it has
-                    if outcome is not None and (failed := engine.conclude(outcome)) is not None:
-                        self._fail(failed)
-                elif not self._wait():
-                    return begun
-        except BaseException as error:
-            for attempt in reversed(list(engine.running)):  # so that the queue keeps its order
-                self._end(Outcome(attempt, Ending.INTERRUPTED, error), reraise=False)
-            raise
-        finally:
-            self.inline.in_thread = None
-
-    def _wait(self) -> bool:
-        """Wait for something to happen and deal with it. False when nothing can."""
-        until = self.engine.deadline()
-        if until is None and not self.engine.running:
-            return False
-        outcome = self.clock.wait(self.mailbox, until)
-        self._woken = False
-        for ended in [outcome] if outcome is not None else self.engine.expired(self.clock.now()):
-            self._end(ended)
-            if ended.attempt is self.inline.in_thread:
-                self.inline.in_thread = None
-        return True
-
-    def _end(self, outcome: Outcome, reraise: bool = True) -> None:
+    async def _end(self, outcome: Outcome, reraise: bool = True) -> None:
         """End an attempt with its outcome. Raises as `_fail` does."""
+        if outcome.attempt is self.inline.in_thread:
+            self.inline.in_thread = None
         failed = self.engine.conclude(outcome)
         if failed is not None:
-            self._fail(failed, reraise)
+            await self._fail(failed, reraise)
 
-    def _fail(self, failed: Outcome, reraise: bool = True) -> None:
+    async def _fail(self, failed: Outcome, reraise: bool = True) -> None:
         """Deal with an attempt that was not committed. Raises what interrupted it, or a function that was told of it."""
         if isinstance(failed.error, KeyboardInterrupt):
             self.interrupts.pending = False  # this is the one
-        interrupts = [failed.error] if failed.ending is Ending.INTERRUPTED else [self._tell_failure_function(failed)]
+        interrupts = [failed.error] if failed.ending is Ending.INTERRUPTED else [await self._tell_failure_func(failed)]
         sentence, at = self.engine.sentence(failed), datetime.now(UTC)
         if _loses(failed, sentence.verdict):
-            interrupts += [self.before_cancel(failed, at)]
+            interrupts += [await self.before_cancel(self.host, failed, at)]
         self.engine.settle(failed, self.clock.now(), at, sentence)
         interrupt = next((error for error in interrupts if error is not None), None)
         if interrupt is not None and reraise:
             raise interrupt
 
-    def _tell_failure_function(self, failed: Outcome) -> BaseException | None:
+    async def _tell_failure_func(self, failed: Outcome) -> BaseException | None:
         """Call the node's failure function, if the attempt failed. Returns what it raised, if that interrupts."""
         task, error = failed.attempt.task, failed.error
         if task.exec_failed_node_func is None or failed.ending is Ending.CANCELLED or error is None:
             return None
         context = NodeFailureContext(failed.attempt, error)
         what = f"exec_failed_node_func of node {task.node_name!r}"
-        return tell(task.exec_failed_node_func, context, what=what, error=error)
+        return await tell(self.host, task.exec_failed_node_func, context, what=what, error=error)
+
+    async def _interrupt(self, attempts: list[Attempt], error: BaseException) -> None:
+        """End attempts that are interrupted. One that ended by itself before it could be cancelled ends as it did."""
+        try:
+            await self.host.cancel(attempts)
+        finally:
+            for outcome in self.host.ready():
+                if not is_cancelled(outcome.error):
+                    await self._end(outcome, reraise=False)
+            for attempt in reversed(attempts):  # so that the queue keeps its order
+                await self._end(Outcome(attempt, Ending.INTERRUPTED, error), reraise=False)
+
+
+# %%
+#|export
+class Driver(Settling):
+    """Runs what the engine begins until nothing more can happen."""
+
+    _woken = False
+    stopping: BaseException | None = None  # what the attempts that can be cancelled are to be interrupted with
+
+    def wake(self) -> None:
+        """Let the driver look again, if it waits. From any thread."""
+        if not self._woken:
+            self._woken = True
+            self.host.put(None)
+
+    async def run(self, host: Host) -> int:
+        """Run until blocked or paused. Returns how many attempts there were. Raises only what interrupts: the error of
+        an interrupted node function, of a start function, or of the driver's own thread."""
+        self.host = host
+        try:
+            return await self._run()
+        except BaseException as error:
+            await self._interrupt(list(self.engine.running), error)
+            raise
+        finally:
+            self.inline.in_thread = None
+
+    async def _run(self) -> int:
+        engine, now, begun, host = self.engine, self.clock.now, 0, self.host
+        breath = monotonic() + BREATH if host.lets_others_run else inf
+        while True:
+            if self.interrupts.pending:
+                self.interrupts.let_through()
+            if self.stage.late:
+                await self.stage.open_late(host)
+            attempt = engine.begin(now()) if self.inline.in_thread is None else None
+            if attempt is not None:
+                begun += 1
+                outcome = attempt.task.carrier.begin(attempt, host.put)
+                if outcome is not None and attempt.over is not None:
+                    attempt.over = None  # an interrupt that came too late for it: let it end as it has
+                if outcome is not None and (failed := engine.conclude(outcome)) is not None:
+                    await self._fail(failed)
+                if breath is not inf and monotonic() > breath:
+                    await self._breathe()
+                    breath = monotonic() + BREATH
+            elif not await self._wait():
+                return begun
+
+    async def _wait(self) -> bool:
+        """Wait for something to happen and deal with it. False when nothing can."""
+        if self.stopping is not None:
+            error, self.stopping = self.stopping, None
+            await self._interrupt(await self.host.cancel(list(self.engine.running)), error)
+        until = self.engine.deadline()
+        if until is None and not self.engine.running:
+            return False
+        outcome = await self.host.next(until)
+        self._woken = False
+        if outcome is not None:
+            await self._end(outcome)
+        elif until is not None:
+            await self._end_expired()
+        return True
+
+    async def _breathe(self) -> None:
+        """Let others run, and deal with what they have brought."""
+        await self.host.breathe()
+        for outcome in self.host.ready():
+            await self._end(outcome)
+        await self._end_expired()
+
+    async def _end_expired(self) -> None:
+        for late in self.engine.expired(self.clock.now()):
+            self.host.abandon(late.attempt)
+            await self._end(late)
+
+
+BeforeCancel = Callable[[Host, Outcome, datetime], Awaitable[BaseException | None]]
+
+
+async def _nothing_before(host: Host, failed: Outcome, at: datetime) -> BaseException | None:
+    return None
 
 
 def _loses(failed: Outcome, verdict: Verdict) -> bool:
@@ -502,9 +712,9 @@ ledger, stage, driver = assemble(
     stop_node_func=lambda net: calls.append("stop"),
 )
 ledger.inject("Work", "in", [1, 2, 3])
-stage.open()
-assert driver.run() == 3
-assert stage.close() == [] and calls == ["start, with the net", "stop"]
+run_now(stage.open(driver.host))
+assert run_now(driver.run(driver.host)) == 3
+assert run_now(stage.close(driver.host)) == [] and calls == ["start, with the net", "stop"]
 assert ledger.take_outputs("Work", "out") == [2, 3, 4]
 ledger.check()
 
@@ -522,7 +732,7 @@ async def add_one_later(ctx, packets):
 
 ledger, stage, driver = assemble(add_one_later)
 ledger.inject("Work", "in", [1])
-assert driver.run() == 1 and ledger.take_outputs("Work", "out") == [2]
+assert run_now(driver.run(driver.host)) == 1 and ledger.take_outputs("Work", "out") == [2]
 
 # %% [markdown]
 # ## A time-out, without waiting for it
@@ -559,7 +769,7 @@ def stuck(ctx, packets):
 
 ledger, stage, driver = assemble(stuck, clock=JumpingClock(), timeout=60)
 ledger.inject("Work", "in", [1])
-driver.run()
+run_now(driver.run(driver.host))
 failure = driver.engine.take_failures()
 assert driver.clock.time == 60 and isinstance(failure.original_exception, EpochTimeout)
 release.set()
@@ -586,7 +796,7 @@ def fail_again(failure):
 
 ledger, stage, driver = assemble(fail, exec_failed_node_func=fail_again)
 ledger.inject("Work", "in", [1])
-driver.run()
+run_now(driver.run(driver.host))
 failure = driver.engine.take_failures()
 assert repr(failure.original_exception) == "ValueError('the node')"
 (second,) = failure.__cause__.__cause__.exceptions

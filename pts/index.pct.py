@@ -132,6 +132,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [02_execution](nbs/02_execution.ipynb) | attempts, outcomes, verdicts, the engine |
 # | [02b_driver](nbs/02b_driver.ipynb) | calling functions, waiting, start and stop functions |
 # | [03_failures](nbs/03_failures.ipynb) | retries, dead letters, what an error does to the net |
+# | [04_async](nbs/04_async.ipynb) | epochs side by side, on the caller's loop or on one of the run's own |
 # | [09_control](nbs/09_control.ipynb) | start, step, pause, stop |
 # | [12_net](nbs/12_net.ipynb) | the face |
 # | [examples](nbs/examples) | a census of the standard library |
@@ -143,9 +144,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | graphs, values, lazy values, values in files | works |
 # | contexts, deferred actions with all-or-nothing commits | works |
 # | `start`, `run_step`, `run`, `pause`, `stop`, `with`; time-outs; start, stop and failure functions | works |
-# | async node functions | work, one at a time |
 # | retries, dead letters, `redrive`, `on_error` | works |
-# | async nodes side by side, `async_start` | next |
+# | async nodes side by side, `async_start` and its kin, cancellation | works |
 # | rate limits, running in the background, signals | to come |
 # | thread and process pools | to come |
 # | history, logs, port types, TOML, factories, checkpoints | to come |

@@ -140,6 +140,21 @@ class JumpingClock:
         self.jumps.append(until)
         return None
 
+    async def async_wait(self, woken: Any, until: float | None) -> None:
+        """What is ready on the loop comes first."""
+        import asyncio
+
+        self.before_jump()
+        for _ in range(20):
+            if woken.done():
+                return
+            await asyncio.sleep(0)
+        if until is None:
+            await asyncio.wait_for(woken, 10)
+        elif not woken.done():
+            self.time = until
+            self.jumps.append(until)
+
 
 class PatientClock(JumpingClock):
     """A clock that stands still: whatever is waited for comes in time."""
@@ -149,6 +164,11 @@ class PatientClock(JumpingClock):
             return mailbox.get(timeout=10)
         except Empty:
             raise AssertionError("nothing came") from None
+
+    async def async_wait(self, woken: Any, until: float | None) -> None:
+        import asyncio
+
+        await asyncio.wait_for(woken, 10)
 
 
 @contextmanager

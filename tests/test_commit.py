@@ -1,5 +1,6 @@
 """The commit of a recording: all of it or nothing, whatever goes wrong and wherever."""
 
+import os
 import pickle
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from netrun import (
     EpochState,
     Graph,
     MaxSalvosExceededError,
+    Net,
     NetrunError,
     NodeExecutionContext,
     OutputPortFullError,
@@ -31,6 +33,7 @@ from netrun.context import Recording
 from netrun.ledger import Ledger
 from tests.graphs import at_least, edge, entry, exit, graph, node, nonempty
 from tests.ledgers import begin, dump, dump_books, dump_sim, inside, ledger_of
+from tests.nets import chain
 
 Body = Callable[[NodeExecutionContext, list[Packet]], Any]
 
@@ -634,3 +637,54 @@ def test_an_empty_recording_finishes_an_empty_epoch() -> None:
     assert holder.epoch.state == EpochState.Finished
     assert ledger.doors["Source"].live == 0
     ledger.check()
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_a_value_that_cannot_be_kept_fails_nothing(tmp_path, deferred, caplog) -> None:
+    """The folder is gone when a lazy value is to be kept: the packet is consumed all the same, and it is told."""
+    net = Net(chain("S", "A"), consumed_packet_storage=True, packet_storage_path=tmp_path / "values")
+
+    def lazy(ctx, packets):
+        ctx.load_output_port("out", ctx.create_packet_from_value_func(lambda: "made"))
+        ctx.send_output_salvo("out")
+
+    def take(ctx, packets):
+        os.rmdir(tmp_path / "values")
+        ctx.consume_packet(packets["in"][0])
+
+    net.set_node_exec("S", lazy)
+    net.set_node_exec("A", take)
+    net.set_node_config("A", defer_net_actions=deferred)
+    net.inject_source_epoch("S")
+    net.start()
+    net._ledger.check()
+    assert "is not kept" in caplog.text
+
+
+def test_kept_files_that_a_user_removed_fail_nothing(tmp_path) -> None:
+    """Their eviction finds nothing to do."""
+    net = Net(chain("A"), consumed_packet_storage=True, consumed_packet_storage_limit=1, packet_storage_path=tmp_path)
+    net.set_node_exec("A", lambda ctx, packets: ctx.send("out", ctx.consume_packet(packets["in"][0])))
+    net.set_node_config("A", defer_net_actions=True)
+    assert net.run({"A.in": [1]}) == {"A.out": [1]}
+    for path in tmp_path.glob("*.pkl"):
+        path.unlink()
+    assert net.run({"A.in": [2]}) == {"A.out": [2]}
+    net._ledger.check()
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_what_an_epoch_created_and_consumed_is_kept_too(deferred) -> None:
+    """Live and recorded alike."""
+    net, own = Net(chain("A"), consumed_packet_storage=True), []
+
+    def make(ctx, packets):
+        ctx.consume_packet(packets["in"][0])
+        own.append(ctx.create_packet("own"))
+        ctx.consume_packet(own[0])
+
+    net.set_node_exec("A", make)
+    net.set_node_config("A", defer_net_actions=deferred)
+    net.run({"A.in": [1]})
+    assert net.value_store.get_consumed_value(own[0].id) == "own"
+    net._ledger.check()

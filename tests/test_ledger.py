@@ -747,9 +747,12 @@ def test_shelved_epochs_come_back_at_their_place() -> None:
     assert ledger.queued() == 2
     ledger.unshelve("A")
     ledger.check()
+    ledger.route()
+    ledger.check()
     assert [epoch.id for epoch in ledger._ready] == [order[0], order[2], order[4], order[5]]
     ledger.unshelve("A")  # nothing there: nothing happens
     ledger.unshelve("B")
+    ledger.route()
     assert [epoch.id for epoch in ledger._ready] == order
     assert [epoch.id for epoch in iter(ledger.next, None)] == order
 

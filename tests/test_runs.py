@@ -7,7 +7,7 @@ from threading import Barrier, Event, Thread, current_thread
 
 import pytest
 
-from netrun import Graph, Net, NetState, NetStateError, NodeExecutionFailed
+from netrun import ConfigError, Graph, Net, NetState, NetStateError, NodeExecutionFailed
 from netrun.control import Control
 from tests.nets import build, chain, eventually, maps, node
 
@@ -183,7 +183,8 @@ def test_a_start_function_set_while_open_is_called_before_the_next_epoch():
         net.start()
         assert log[4:] == [("exec", "A", 2), ("new start", "B"), ("new exec", "B", 3)]
         log.clear()
-    assert log == [("new stop", "B")]  # A has no stop function any more
+    # each start is stopped by what belongs to it; the stop function of A's second start was taken away
+    assert log == [("new stop", "B"), ("stop", "B"), ("stop", "A")]
 
 
 def test_a_start_function_that_sets_up_a_later_node_does_not_start_it_twice():
@@ -202,7 +203,7 @@ def test_a_start_function_that_sets_up_an_earlier_node_starts_it_anew():
     net.set_node_exec("B", print, start_node_func=lambda net: set_recorded(net, log, "A", word="new "))
     net.inject_packets("A", "in", [1])
     net.start()
-    assert log == [("start", "A"), ("new start", "A"), ("new exec", "A", 1), ("new stop", "A")]
+    assert log == [("start", "A"), ("new start", "A"), ("new exec", "A", 1), ("new stop", "A"), ("stop", "A")]
 
 
 # errors in them
@@ -775,7 +776,7 @@ def test_a_net_can_be_driven_from_one_thread_after_another():
 
 @pytest.mark.parametrize("verb", ["pause", "stop"])
 def test_an_async_node_may_pause_and_stop_where_a_loop_is_running(verb, monkeypatch):
-    """Its coroutine runs in a helper thread then, and is inside all the same: it does not wait for itself."""
+    """Its task is on a loop in a thread beside, and is inside all the same: it does not wait for itself."""
     monkeypatch.setattr(Control, "STOP_WAIT", 0.2)
     log = []
 
@@ -796,5 +797,38 @@ def test_an_async_node_may_pause_and_stop_where_a_loop_is_running(verb, monkeypa
         assert running.join(2) is None
     finally:
         net._control._release()  # so that nothing hangs if it does
-    assert log == [1]
+    assert log == [1, 2]  # both had begun
     assert net.state is (NetState.STOPPED if verb == "stop" else NetState.PAUSED)
+
+
+def test_each_start_is_stopped_by_what_belongs_to_it() -> None:
+    """Functions set anew in an open run: what was started is stopped, what never started is not."""
+    log: list[str] = []
+
+    def functions(number):
+        return print, lambda net: log.append(f"start{number}"), lambda net: log.append(f"stop{number}")
+
+    net = build(chain("A"))
+    net.set_node_exec("A", *functions(1))
+    with net:
+        net.set_node_exec("A", *functions(2))
+    assert log == ["start1", "stop1"]
+    log.clear()
+    net = build(chain("A"))
+    net.set_node_exec("A", *functions(1))
+    with net:
+        net.set_node_exec("A", *functions(2))
+        net.start()
+        net.set_node_exec("A", print, None, lambda net: log.append("stop3"))
+    assert log == ["start1", "start2", "stop3", "stop1"]
+
+
+def test_a_generator_object_is_refused_as_a_function() -> None:
+    """Its body would never run."""
+
+    class Yields:
+        def __call__(self, ctx, packets):
+            yield
+
+    with pytest.raises(ConfigError, match="generator"):
+        build(chain("A"), A=Yields())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from contextvars import ContextVar
 from threading import Event, current_thread, main_thread
@@ -264,7 +265,7 @@ TENANT = ContextVar("TENANT", default="nobody")
 @both_ways
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_function_in_time_is_like_any_other(deferred, is_async):
-    """It runs in a thread of its own, and sees the context variables of its caller."""
+    """A sync one runs in a thread of its own; both see the context variables of their caller."""
     seen = []
 
     def work(ctx, packets):
@@ -283,7 +284,7 @@ def test_a_function_in_time_is_like_any_other(deferred, is_async):
         assert net.run({"A.in": [1, 2, 3]}) == {"A.out": [2, 4, 6]}
     finally:
         TENANT.reset(token)
-    assert seen == [("somebody", False, True)] * 3
+    assert seen == [("somebody", is_async, not is_async)] * 3
     net._ledger.check()
 
 
@@ -471,3 +472,27 @@ def test_end_to_end_with_real_time():
     assert len(errors) == 1
     net._ledger.check()
     assert len(net.value_store) == 0
+
+
+def test_the_error_names_the_limit_that_applied() -> None:
+    """Not what the option says by now."""
+    release = threading.Event()
+
+    def change(ctx, packets):
+        net.set_node_config("A", timeout=None)
+        release.wait(20)
+
+    net = build(chain("A"), JumpingClock(), A=change)
+    net.set_node_config("A", timeout=7)
+    net.inject_packets("A", "in", [1])
+    with pytest.raises(NodeExecutionFailed) as raised:
+        net.start()
+    release.set()
+    assert raised.value.original_exception.timeout_seconds == 7
+
+
+def test_a_limit_longer_than_the_platform_can_count() -> None:
+    """Centuries are as good as none."""
+    net = build(chain("A"), A=lambda ctx, packets: ctx.send("out", ctx.consume_packet(packets["in"][0])))
+    net.set_node_config("A", timeout=1e12)
+    assert net.run({"A.in": [1]}) == {"A.out": [1]}

@@ -669,3 +669,15 @@ def test_a_value_function_runs_without_the_lock() -> None:
 
     store.store_value_func("p1", slow)
     assert store.consume("p1") == [1]
+
+
+def test_a_value_stored_for_a_consumed_id_is_active_again() -> None:
+    """And is not evicted as the old one would have been."""
+    store = PacketValueStore(consumed_storage=True, consumed_storage_limit=1)
+    store.store_value("a", 1)
+    store.consume("a")
+    store.store_value("a", 2)
+    assert (store.has_value("a"), len(store), store.ids()) == (True, 1, ["a"])
+    store.store_value("b", 3)
+    store.consume("b")
+    assert store.consume("a") == 2

@@ -3,6 +3,7 @@
 # %% pts/00e_books.pct.py 2
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import count
 from math import inf
@@ -84,6 +85,7 @@ class Books:
         self._epochs: dict[int, Epoch] = {}  # by number, so in order of creation
         self._ready: deque[Epoch] = deque()
         self._injected: set[Door] = set()  # doors with injected packets that were not routed yet
+        self._opened: set[Door] = set()  # doors whose shelved epochs may start again
         self._behind: deque[Door] = deque()  # doors that wait to be routed further
         self._room: float = READY_LIMIT
         self._foreign = set(values.ids())  # values from an earlier run, in files
@@ -134,11 +136,20 @@ class Values(Books):
             self.values.store_value(packet.id, value)
 
     def _spend(self, packet: Packet, value: Any) -> None:
-        """A packet was consumed, and this was its value."""
-        if packet._value is NOTHING:
-            self.values.mark_consumed(packet.id, value)
-        else:
+        """A packet was consumed, and this was its value. That is done, so a value that cannot be kept is only told of."""
+        if packet._value is not NOTHING:
             packet._value = NOTHING
+            return
+        try:
+            self.values.mark_consumed(packet.id, value)
+        except Exception as error:
+            from logging import getLogger
+
+            getLogger("netrun").error(
+                "the value of %s, which was consumed, is not kept: %r", packet, error, exc_info=error
+            )
+            with suppress(KeyError, OSError):
+                self.values.remove(packet.id)
 
     def _drop(self, packet: Packet) -> None:
         """A packet is gone, and so is its value."""
@@ -251,6 +262,8 @@ class Queue(Injection):
                 self._fall_behind(door)
             self._injected.clear()
             self._catch_up(room)
+            if self._opened:
+                self._empty_shelves()
 
     def queued(self) -> int:
         """How many startable epochs are in the queue, when all is routed."""
@@ -259,7 +272,7 @@ class Queue(Injection):
 
     def next(self) -> Epoch | None:
         """Take the oldest startable epoch out of the queue."""
-        if self._injected or (self._behind and len(self._ready) < READY_LIMIT // 2):
+        if self._injected or self._opened or (self._behind and len(self._ready) < READY_LIMIT // 2):
             self.route(READY_LIMIT)
         return self._ready.popleft() if self._ready else None
 
@@ -277,13 +290,18 @@ class Queue(Injection):
             epoch._door.shelf.append(epoch)
 
     def unshelve(self, node_name: str) -> None:
-        """Put what was set aside of a node into the queue again, each at the place where it was."""
+        """Put what was set aside of a node into the queue again, each at the place where it was. From any thread: `next`
+        does it, so that nobody changes the queue under who takes from it."""
         with self._lock:
-            shelf = self.door(node_name).shelf
-            if shelf:
-                waiting = {*self._ready, *shelf}
-                shelf.clear()
-                self._ready = deque(epoch for epoch in self._epochs.values() if epoch in waiting)
+            self._opened.add(self.door(node_name))
+
+    def _empty_shelves(self) -> None:
+        waiting = {*self._ready, *(epoch for door in self._opened for epoch in door.shelf)}
+        for door in self._opened:
+            door.shelf.clear()
+        self._opened.clear()
+        if len(waiting) > len(self._ready):
+            self._ready = deque(epoch for epoch in self._epochs.values() if epoch in waiting)
 
 
 def _rank(door: Door) -> int:

@@ -3,14 +3,16 @@
 __all__ = ['Control', 'NetState']
 
 # %% pts/09_control.pct.py 2
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum, auto
-from threading import Condition
+from threading import Condition, Lock
+from typing import Any, TypeVar
 
 from .core import NetStateError, NodeExecutionFailed
-from .driver import Driver, raise_first
+from .driver import Driver, Host, ThreadHost, finish, raise_first, run_now
 
 # %% pts/09_control.pct.py 3
 class NetState(Enum):
@@ -26,6 +28,12 @@ class NetState(Enum):
 _inside_of: ContextVar[tuple["Turns", ...]] = ContextVar("the nets that call this", default=())
 
 
+def _running_loop() -> Any:
+    """The loop that runs in this thread, or None, without importing asyncio for it."""
+    asyncio = sys.modules.get("asyncio")
+    return None if asyncio is None else asyncio._get_running_loop()
+
+
 class Turns:
     """Who drives the net, and what state it is in."""
 
@@ -36,6 +44,7 @@ class Turns:
         self._driving = False
         self._stop_asked = False
         self._changed = Condition()
+        self._watchers: list[Callable[[], object]] = []  # told once when nobody drives the net any more
 
     @contextmanager
     def _turn(self, operation: str, lifts_pause: bool = False) -> Iterator[None]:
@@ -58,6 +67,28 @@ class Turns:
         with self._changed:
             self._driving = False
             self._changed.notify_all()
+            watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            watcher()
+
+    def must_not_block(self, operation: str) -> None:
+        """Raise `NetStateError` where waiting for the run would keep it from going on: on the very loop that it is on."""
+        loop = getattr(self._driver.host, "loop", None) if self._driving else None
+        if loop is not None and _running_loop() is loop:
+            raise NetStateError(operation, f"the loop of this thread runs the net; await async_{operation}")
+
+    async def until_free(self, timeout: float | None = None) -> bool:
+        """Wait on a loop until nobody drives the net. False when the time is over before."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        free = loop.create_future()
+        with self._changed:
+            if not self._driving:
+                return True
+            self._watchers.append(lambda: loop.call_soon_threadsafe(finish, free))
+        done, _ = await asyncio.wait([free], timeout=timeout)
+        return bool(done)
 
     def wake(self) -> None:
         """Let who drives the net look again: something has changed."""
@@ -87,39 +118,52 @@ class Turns:
 
 # %% pts/09_control.pct.py 7
 class Runs(Turns):
-    """The verbs that drive the net."""
+    """The verbs that drive the net, on any host."""
 
-    def start(self) -> None:
+    async def start(self, host: Host) -> None:
         """Run until nothing more can happen, or until paused. Raises `NodeExecutionFailed` when a node gave up."""
         with self._turn("start", lifts_pause=True):
-            self._run(self._driver.run, closes=not self._stage.is_open)
+            await self._run(host, self._driver.run, closes=not self._stage.is_open)
 
-    def run_step(self) -> bool:
+    async def run_step(self, host: Host) -> bool:
         """Run one wave. True if anything ran."""
         self.must_not_be_stopped("run_step")
         if self._engine.paused_by is not None:
             return False
         with self._turn("run_step"):
-            begun = self._run(self._wave, closes=False)
+            begun = await self._run(host, self._wave, closes=False)
             if self._engine.paused_by is None and not self.is_stopped():
                 self.state = NetState.RUNNING
         return begun > 0
 
-    def _wave(self) -> int:
+    async def _wave(self, host: Host) -> int:
         """What is startable now, after the start functions."""
         self._engine.begin_wave()
         try:
-            return self._driver.run()
+            return await self._driver.run(host)
         finally:
             self._engine.end_wave()
 
-    def open(self) -> None:
+    async def open(self, host: Host) -> None:
         """Open a run that stays open."""
         with self._turn("entering the net"):
-            self._run(lambda: 0, closes=False)
+            await self._run(host, _no_work, closes=False)
             self.state = NetState.RUNNING
 
-    def _run(self, work: Callable[[], int], closes: bool, opens: bool = True) -> int:
+    async def _close(self, host: Host) -> None:
+        """Stop a net that nobody drives."""
+        with self._changed:
+            if self.is_stopped():  # by the run that has ended, or by another thread
+                return
+            self._claim("stop")
+        try:
+            await self._run(host, _no_work, closes=True, opens=False)
+        finally:
+            self._release()
+
+    async def _run(
+        self, host: Host, work: Callable[[Host], Coroutine[Any, Any, int]], closes: bool, opens: bool = True
+    ) -> int:
         """Do some work in an open run; close it afterwards if need be. Raises the first of what went wrong, with the
         others in its cause."""
         errors: list[BaseException] = []
@@ -128,8 +172,8 @@ class Runs(Turns):
         token = _inside_of.set((*_inside_of.get(), self))
         try:
             if opens and not self._stage.is_open:
-                self._stage.open()
-            done = work()
+                await self._stage.open(host)
+            done = await work(host)
         except BaseException as error:
             errors.append(error)
         failure = self._engine.take_failures()
@@ -138,28 +182,89 @@ class Runs(Turns):
             errors += [failure] if self._engine.on_error == "raise" else []
         closed = closes or self._stop_asked
         if closed:
-            errors += self._stage.close()
+            errors += await self._stage.close(host)
         self.state = NetState.STOPPED if self._stop_asked and closed else NetState.PAUSED
         _inside_of.reset(token)
         raise_first(errors)
         return done
 
-# %% pts/09_control.pct.py 8
-class Control(Runs):
+
+async def _no_work(host: Host) -> int:
+    return 0
+
+# %% pts/09_control.pct.py 9
+Result = TypeVar("Result")
+Verb = Callable[[Host], Coroutine[Any, Any, Result]]
+
+
+class Hosting(Runs):
+    """On which host a verb is called."""
+
+    _private: Any = None  # the loop of a run with async functions that is driven synchronously
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(driver)
+        self._in_use = Lock()  # of the private loop
+
+    def drive(self, verb: Verb[Result]) -> Result:
+        """Call a verb from a thread that waits for it."""
+        with self._driver.interrupts:
+            needs_loop = self._driver.async_tasks or self._private is not None
+            if needs_loop and self._in_use.acquire(
+                blocking=False
+            ):  # else somebody drives the net, and the verb says so
+                try:
+                    return self._drive_privately(verb)
+                finally:
+                    self._in_use.release()
+            return run_now(verb(ThreadHost(self._driver.mailbox, self._driver.clock)))
+
+    def _drive_privately(self, verb: Verb[Result]) -> Result:
+        from .async_ import PrivateLoop
+
+        private = self._private = self._private or PrivateLoop()
+        self._driver.interrupts.cancel_run = private.cancel
+        try:
+            return private.run(lambda: self.on_this_loop(verb))
+        finally:
+            self._driver.interrupts.cancel_run = None
+            if not self._stage.is_open:
+                self._private = None
+                private.close()
+
+    async def on_this_loop(self, verb: Verb[Result]) -> Result:
+        """Call a verb on the loop that is running."""
+        from .async_ import LoopHost
+
+        return await verb(LoopHost(self._driver.clock))
+
+# %% pts/09_control.pct.py 10
+class Control(Hosting):
     """The verbs of a net over its driver. See the top of this chapter."""
 
-    STOP_WAIT = 30.0  # seconds that stop() waits for a run in another thread
+    STOP_WAIT = 30.0  # seconds that stop() waits for a run elsewhere
 
     def pause(self, wait: bool = False) -> None:
         """Let running epochs finish and start no others. With `wait`, return when they are done."""
+        if self._ask_pause() and wait and not self._inside():
+            self.must_not_block("pause")
+            with self._changed:
+                self._changed.wait_for(lambda: not self._driving)
+
+    async def async_pause(self, wait: bool = False) -> None:
+        """`pause`, that lets the loop run while it waits."""
+        if self._ask_pause() and wait and not self._inside():
+            await self.until_free()
+
+    def _ask_pause(self) -> bool:
+        """Ask for a pause. True if somebody drives the net."""
         self.must_not_be_stopped("pause")
         self._engine.pause("user")
         self.wake()
         with self._changed:
             if not self._driving:
                 self.state = NetState.PAUSED
-            elif wait and not self._inside():
-                self._changed.wait_for(lambda: not self._driving)
+            return self._driving
 
     def resume(self) -> None:
         """Lift a pause. Runs nothing by itself."""
@@ -169,22 +274,34 @@ class Control(Runs):
                 self._engine.resume()
 
     def stop(self) -> None:
-        """Stop for good: running epochs finish, stop functions are called. Raises what these raised."""
+        """Stop for good: running threads finish, async attempts are cancelled, stop functions are called. Raises what
+        these raised."""
+        if self._ask_stop():
+            self.must_not_block("stop")
+            with self._changed:
+                if not self._changed.wait_for(lambda: not self._driving, self.STOP_WAIT):
+                    raise self._still_running()
+            self.drive(self._close)
+
+    async def async_stop(self) -> None:
+        """`stop`, that lets the loop run while it waits."""
+        if self._ask_stop():
+            if not await self.until_free(self.STOP_WAIT):
+                raise self._still_running()
+            await self.on_this_loop(self._close)
+
+    def _ask_stop(self) -> bool:
+        """Ask for the end. True if the caller should wait for it and close the run."""
         with self._changed:
             if self.is_stopped():
-                return
+                return False
             self._stop_asked = True
             self._engine.pause("user")
-            self.wake()
-            if self._driving and self._inside():
-                return
-            if not self._changed.wait_for(lambda: not self._driving, self.STOP_WAIT):
-                running = ", ".join(str(attempt) for attempt in self._engine.running)
-                raise NetStateError("stop", f"still running after {self.STOP_WAIT:g} s: {running}")
-            if self.is_stopped():  # by the run that has ended, or by another thread
-                return
-            self._claim("stop")
-        try:
-            self._run(lambda: 0, closes=True, opens=False)
-        finally:
-            self._release()
+            if self._driving:
+                self._driver.stopping = NetStateError("going on", "the net was stopped")
+                self.wake()
+            return not (self._driving and self._inside())
+
+    def _still_running(self) -> NetStateError:
+        running = ", ".join(str(attempt) for attempt in self._engine.running)
+        return NetStateError("stop", f"still running after {self.STOP_WAIT:g} s: {running}")

@@ -39,7 +39,7 @@ class Task:
 class Attempt(Holder):
     """One try at an epoch: its task, when it must be done (engine time, or None), and its recording, if it has one."""
 
-    __slots__ = ("deadline", "recording", "task")
+    __slots__ = ("deadline", "limit", "recording", "task")
 
     def __init__(self, epoch: Epoch, task: Task, earlier: Earlier = ()) -> None:
         self.epoch = epoch  # as Holder has it; an attempt is made for every epoch, so it is made quickly
@@ -49,6 +49,7 @@ class Attempt(Holder):
         self.values = {}
         self.task = task
         self.deadline: float | None = None
+        self.limit: float | None = None  # seconds, where there is a deadline
         self.recording: Recording | None = None
 
 
@@ -185,7 +186,7 @@ class Beginnings(Agenda):
     def _begun(self, attempt: Attempt, now: float) -> Attempt:
         config = attempt.task.config
         if config.timeout is not None:
-            attempt.deadline = now + config.timeout
+            attempt.deadline, attempt.limit = now + config.timeout, config.timeout
         if config.defer_net_actions:
             attempt.recording = Recording(attempt, self.ledger.values)
         self.running[attempt] = None
@@ -242,8 +243,7 @@ class Conclusions(Beginnings):
         return outcome
 
     def _timed_out(self, attempt: Attempt) -> Outcome:
-        seconds = attempt.task.config.timeout or 0.0
-        error = EpochTimeout(attempt.task.node_name, attempt.epoch.id, seconds)
+        error = EpochTimeout(attempt.task.node_name, attempt.epoch.id, attempt.limit or 0.0)
         return Outcome(attempt, Ending.TIMED_OUT, error)
 
 # %% pts/02_execution.pct.py 19

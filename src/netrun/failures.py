@@ -15,9 +15,10 @@ from typing import Any
 
 from .books import Lazy
 from .core import ConfigError, NetrunRuntimeError, NetStateError, NodeConfig, _told
-from .driver import tell
+from .driver import Host, is_async, tell
 from .execution import Ending, Outcome
 from .ledger import Ledger
+from .values import run_coroutine
 
 # %% pts/03_failures.pct.py 4
 _LONGEST_WAIT = 366 * 86_400.0  # seconds
@@ -348,7 +349,9 @@ class DeadLetterQueue:
         """Take an entry in. On disk before this returns, in file mode; a disk that takes nothing is warned of, and the
         entry is kept in memory. Raises what the callback raises."""
         if self._callback is not None:
-            self._callback(entry)
+            result = self._callback(entry)
+            if is_async(self._callback):
+                run_coroutine(result)
             return
         with self._lock:
             self._entries.append(entry)
@@ -418,17 +421,18 @@ class Aftermath:
     def __init__(self, ledger: Ledger, queue: DeadLetterQueue, error_callback: Callable[..., Any] | None) -> None:
         self._ledger, self._queue, self._error_callback = ledger, queue, error_callback
 
-    def __call__(self, failed: Outcome, at: datetime) -> BaseException | None:
+    async def __call__(self, host: Host, failed: Outcome, at: datetime) -> BaseException | None:
         """Write the dead letter and call the error callback. Returns what interrupts, if one of them raised that."""
         task, error, epoch_id = failed.attempt.task, failed.error, failed.attempt.epoch.id
         assert error is not None
         interrupts: list[BaseException | None] = []
         if task.config.dead_letter_queue:
             where = f"dead letter queue, for epoch {epoch_id} of node {task.node_name!r}"
-            interrupts.append(tell(self._bury, failed, at, what=where, error=error))
+            interrupts.append(await tell(host, self._bury, failed, at, what=where, error=error))
         if failed.ending is not Ending.INTERRUPTED:
             where = f"error_callback, for epoch {epoch_id} of node {task.node_name!r}"
-            interrupts.append(tell(self._error_callback, error, task.node_name, epoch_id, what=where, error=error))
+            told = await tell(host, self._error_callback, error, task.node_name, epoch_id, what=where, error=error)
+            interrupts.append(told)
         return next((interrupt for interrupt in interrupts if interrupt is not None), None)
 
     def _bury(self, failed: Outcome, at: datetime) -> None:

@@ -132,7 +132,7 @@ class Commits(Sending):
         books and the values are as before."""
         consumed = {command.packet for command in commands if isinstance(command, Consume)}
         new = {command.packet: self._packet() for command in commands if isinstance(command, Create)}
-        stay = [packet for packet in new if packet not in consumed]
+        stay = [packet for packet in new if self.values.keeps or packet not in consumed]
         try:
             for packet in stay:
                 if packet._func is not None:
@@ -157,7 +157,7 @@ class Commits(Sending):
                 self.values.remove(id)
             raise
         for command in commands:
-            if isinstance(command, Consume) and command.packet not in new:
+            if isinstance(command, Consume) and (self.values.keeps or command.packet not in new):
                 self._spend(command.packet, command.value)
 
     def _apply(self, epoch: Epoch, commands: list[Command]) -> None:

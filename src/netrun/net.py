@@ -174,6 +174,11 @@ class Nodes:
         for name, func in functions.items():
             setattr(task, name, func)
         task.is_async = is_async(exec_node_func)
+        task.carrier = self._carrier_for(task)
+        if any(is_async(func) for func in functions.values()):
+            self._driver.async_tasks.add(node_name)
+        else:
+            self._driver.async_tasks.discard(node_name)
         self._stage.changed(task)
         self._ledger.unshelve(node_name)
 
@@ -186,6 +191,13 @@ class Nodes:
     def get_node_config(self, node_name: str) -> NodeConfig:
         """The options of a node. Raises `NodeNotFoundError`."""
         return self._task(node_name).config
+
+    def _carrier_for(self, task: Task) -> Any:
+        if not task.is_async:
+            return self._driver.inline
+        from .async_ import LoopCarrier
+
+        return LoopCarrier(self._driver)
 
     def _task(self, node_name: str) -> Task:
         return self._tasks[self._ledger.door(node_name).node_name]
@@ -274,11 +286,17 @@ class Net(Contents):
     def start(self) -> None:
         """Run until nothing more can happen; then the net is PAUSED, and can be started again.
 
-        Works in a script, in a thread, and where a loop is running. Raises `NodeExecutionFailed` when a node gave an
-        epoch up (the rest is as it was, and `start` goes on with it), `NetStateError` when the net is running already or
-        stopped, and what a start or stop function raised.
+        Works in a script, in a thread, and where a loop is running. Epochs of async nodes run at the same time, on a loop
+        of the run's own. Raises `NodeExecutionFailed` when a node gave an epoch up (the rest is as it was, and `start`
+        goes on with it), `NetStateError` when the net is running already or stopped, and what a start or stop function
+        raised.
         """
-        self._control.start()
+        self._control.drive(self._control.start)
+
+    async def async_start(self) -> None:
+        """`start` on the caller's loop. When the caller is cancelled, so are the running attempts: their epochs are
+        startable again, or cancelled with a dead letter if they had acted on the net, and the net is PAUSED."""
+        await self._control.on_this_loop(self._control.start)
 
     def run_step(self, start_epochs: bool = True) -> bool:
         """Run one wave: start what is startable now, and wait for all of it. What that makes startable waits for the
@@ -287,25 +305,42 @@ class Net(Contents):
 
         start_epochs: False only routes what was injected. Raises as `start` does.
         """
-        if start_epochs:
-            return self._control.run_step()
+        return self._control.drive(self._control.run_step) if start_epochs else self._route()
+
+    async def async_run_step(self, start_epochs: bool = True) -> bool:
+        """`run_step` on the caller's loop."""
+        return await self._control.on_this_loop(self._control.run_step) if start_epochs else self._route()
+
+    def _route(self) -> bool:
         self._must_not_be_stopped("run_step")
         self._ledger.route()
         return False
 
     def pause(self, wait: bool = False) -> None:
         """Let running epochs finish and start no others. With `wait`, return when they are done; from inside a node it
-        never waits. Raises `NetStateError` on a stopped net."""
+        never waits. Raises `NetStateError` on a stopped net, and where waiting would block the loop that runs it."""
         self._control.pause(wait)
+
+    async def async_pause(self, wait: bool = False) -> None:
+        """`pause`, that lets the caller's loop run while it waits."""
+        await self._control.async_pause(wait)
 
     def resume(self) -> None:
         """Lift a pause, so that `run_step` runs again. Runs nothing by itself. Raises `NetStateError` on a stopped net."""
         self._control.resume()
 
     def stop(self) -> None:
-        """Stop for good: running epochs finish, stop functions are called. From inside a node it asks for that and
-        returns. Raises what the stop functions raised. Stopping twice is fine."""
+        """Stop for good: running async attempts are cancelled, others finish, stop functions are called. From inside a
+        node it asks for that and returns. Raises what the stop functions raised. Stopping twice is fine."""
         self._control.stop()
+
+    async def async_stop(self) -> None:
+        """`stop`, that lets the caller's loop run while it waits."""
+        await self._control.async_stop()
+
+    async def async_wait_until_blocked(self, timeout: float | None = None) -> bool:
+        """Wait until nothing runs and nothing can start. False when that takes more than `timeout` seconds."""
+        return await self._control.until_free(timeout)
 
     def run(
         self,
@@ -343,13 +378,22 @@ class Net(Contents):
         return [name for name in able if not self._ledger.doors[name].gates and not self._ledger.startable(name)]
 
     def __enter__(self) -> Self:
-        self._control.open()
+        self._control.drive(self._control.open)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    async def __aenter__(self) -> Self:
+        await self._control.on_this_loop(self._control.open)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.async_stop()
 
     def __repr__(self) -> str:
         return (

@@ -101,6 +101,22 @@ def diamond() -> Rows:
     yield _row("diamond, per epoch", n, compare(ours, theirs, PAIRS[n]), 1.5)
 
 
+def asynchronous() -> Rows:
+    """Async nodes, against inline ones and against bare asyncio. Per epoch."""
+    n = 10_000
+    both = compare(Side(partial(nets.alone, n, nets.take_later), n), Side(partial(nets.alone, n, nets.take), n), 7)
+    above = both.measured - both.reference
+    yield Row("async epoch above an inline one", f"{n:,}", both.measured, both.reference, above, 25, "µs")
+    n, at_a_time, seconds = 1_000, 100, 0.001
+    ours = Side(partial(nets.sleeping, n, at_a_time, seconds), n)
+    yield _row(
+        "async epochs of 1 ms, 100 at a time : bare asyncio",
+        n,
+        compare(ours, Side(partial(nets.sleeping_bare, n, at_a_time, seconds), n), 7),
+        2.5,
+    )
+
+
 def imports() -> Rows:
     """The whole process that imports netrun, and one that does nothing."""
 
@@ -122,5 +138,6 @@ CASES: dict[str, Callable[[], Rows]] = {
     "memory": memory,
     "chain": chain,
     "diamond": diamond,
+    "async": asynchronous,
     "import": imports,
 }

@@ -1,5 +1,6 @@
 """What is measured: the same packets and epochs in a `netrun.Net`, with values and node functions."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -123,3 +124,46 @@ def join(ctx: Any, packets: Any) -> None:
     """Consume one packet of each port."""
     ctx.consume_packet(packets["b"][0])
     ctx.consume_packet(packets["c"][0])
+
+
+def alone(packets: int, function: Callable[..., Any]) -> Workload:
+    """`packets` epochs of one node that has this function, sync or async."""
+    net = made(chain(1), {"N1": function})
+
+    def run() -> None:
+        net.inject_packets("N1", "in", range(packets))
+        net.start()
+
+    return _workload(net, run)
+
+
+async def take_later(ctx: Any, packets: Any) -> None:
+    """`take`, async."""
+    await ctx.consume_packet(packets["in"][0])
+
+
+def sleeping(packets: int, at_a_time: int, seconds: float) -> Workload:
+    """Async epochs that sleep, at most so many at a time by a semaphore in the node."""
+    semaphore = asyncio.Semaphore(at_a_time)
+
+    async def sleep(ctx: Any, arrived: Any) -> None:
+        await ctx.consume_packet(arrived["in"][0])
+        async with semaphore:
+            await asyncio.sleep(seconds)
+
+    return alone(packets, sleep)
+
+
+def sleeping_bare(tasks: int, at_a_time: int, seconds: float) -> Workload:
+    """The same number of bare asyncio tasks."""
+
+    async def main() -> None:
+        semaphore = asyncio.Semaphore(at_a_time)
+
+        async def sleep() -> None:
+            async with semaphore:
+                await asyncio.sleep(seconds)
+
+        await asyncio.gather(*(sleep() for _ in range(tasks)))
+
+    return Workload(lambda: asyncio.run(main()), lambda: 0)
