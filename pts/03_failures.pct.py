@@ -32,9 +32,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from random import Random
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netrun.books import Lazy
 from netrun.core import ConfigError, NetrunRuntimeError, NetStateError, NodeConfig, _told
@@ -42,6 +41,9 @@ from netrun.driver import Host, is_async, tell
 from netrun.execution import Ending, Outcome
 from netrun.ledger import Ledger
 from netrun.values import run_coroutine
+
+if TYPE_CHECKING:
+    from random import Random
 
 # %% [markdown]
 # ## Retries
@@ -76,8 +78,8 @@ class RetryPolicy:
     random: where the jitter comes from.
     """
 
-    def __init__(self, random: Random | None = None) -> None:
-        self._random = random or Random()
+    def __init__(self, random: "Random | None" = None) -> None:
+        self._random = random
 
     def __call__(self, outcome: Outcome) -> float | None:
         """As the options of the attempt's node say. A time-out counts as its `EpochTimeout`."""
@@ -86,7 +88,13 @@ class RetryPolicy:
             return None
         if config.retry_on is not None and not isinstance(outcome.error, config.retry_on):
             return None
-        return retry_delay(config, retry, self._random.uniform(-1, 1) if config.retry_jitter else 0.0)
+        return retry_delay(config, retry, self._spread() if config.retry_jitter else 0.0)
+
+    def _spread(self) -> float:
+        from random import Random  # some milliseconds, that only jitter needs
+
+        self._random = self._random or Random()
+        return self._random.uniform(-1, 1)
 
 
 # %%

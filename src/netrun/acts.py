@@ -363,7 +363,9 @@ class Delivery(Making):
             out.tokens.append(packet._sim_id)
             packet._sim_id, packet._wire, packet._place = None, out, out
             door, direct = out.gate.door, out.gate.direct
-            if door.is_behind or len(self._ready) >= self._room:
+            if door.is_behind:
+                door.inbox.append(packet)
+            elif len(self._ready) >= self._room:
                 self._hold_back(door, packet)
             elif direct is None or door.present:
                 self._arrive(door, [packet])

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from random import Random
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .books import Lazy
 from .core import ConfigError, NetrunRuntimeError, NetStateError, NodeConfig, _told
@@ -19,6 +18,9 @@ from .driver import Host, is_async, tell
 from .execution import Ending, Outcome
 from .ledger import Ledger
 from .values import run_coroutine
+
+if TYPE_CHECKING:
+    from random import Random
 
 # %% pts/03_failures.pct.py 4
 _LONGEST_WAIT = 366 * 86_400.0  # seconds
@@ -40,8 +42,8 @@ class RetryPolicy:
     random: where the jitter comes from.
     """
 
-    def __init__(self, random: Random | None = None) -> None:
-        self._random = random or Random()
+    def __init__(self, random: "Random | None" = None) -> None:
+        self._random = random
 
     def __call__(self, outcome: Outcome) -> float | None:
         """As the options of the attempt's node say. A time-out counts as its `EpochTimeout`."""
@@ -50,7 +52,13 @@ class RetryPolicy:
             return None
         if config.retry_on is not None and not isinstance(outcome.error, config.retry_on):
             return None
-        return retry_delay(config, retry, self._random.uniform(-1, 1) if config.retry_jitter else 0.0)
+        return retry_delay(config, retry, self._spread() if config.retry_jitter else 0.0)
+
+    def _spread(self) -> float:
+        from random import Random  # some milliseconds, that only jitter needs
+
+        self._random = self._random or Random()
+        return self._random.uniform(-1, 1)
 
 # %% pts/03_failures.pct.py 7
 @dataclass(eq=False)

@@ -279,9 +279,16 @@ class Door(Lines):
         """Route what is here, then what is in the inbox, arrival by arrival. False if `form` has had enough before."""
         if not self.route(form):
             return False
-        while self.inbox:
-            arrived = self.inbox.popleft()
-            if not self.arrive(arrived if isinstance(arrived, list) else [arrived], form):
+        inbox = self.inbox
+        while inbox:
+            arrived = inbox.popleft()
+            if isinstance(arrived, list):
+                goes_on = self.arrive(arrived, form)
+            elif self.present or (direct := arrived._place.gate.direct) is None:
+                goes_on = self.arrive([arrived], form)
+            else:  # as in `arrive`, without the call
+                goes_on = form(self, direct[0], direct[1], [arrived])
+            if not goes_on:
                 return False
         return True
 
