@@ -228,6 +228,8 @@ class Runs(Turns):
         if closed:
             errors += await self._stage.close(host)
         self.state = NetState.STOPPED if self._stop_asked and closed else NetState.PAUSED
+        if self.state is NetState.STOPPED:
+            self._engine.give_back_waiting()
         _inside_of.reset(token)
         raise_first(errors)
         return done

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from netrun import Graph, Net, NetState, NetStateError, NodeExecutionFailed
-from tests.nets import JumpingClock, chain, contained, maps, node, python
+from tests.nets import JumpingClock, chain, contained, eventually, maps, node, python
 
 TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
 
@@ -502,3 +502,90 @@ def test_ctrl_c_while_all_sleep() -> None:
     assert len(cleaned) == len(net.get_startable_epochs()) == 2
     assert net.state is NetState.PAUSED
     net._ledger.check()
+
+
+def test_stop_does_not_lose_what_a_node_raised_by_itself() -> None:
+    """Its `CancelledError` is in the mailbox when the net is stopped: a failed attempt, and nothing hangs."""
+    gate = asyncio.Event()
+
+    async def run(ctx, packets):
+        value = await ctx.consume_packet(packets["in"][0])
+        await gate.wait()
+        if value == 1:
+            raise asyncio.CancelledError("own")
+        if value == 2:
+            net.stop()
+
+    net = net_of(run, [0, 1, 2, 3], on_error="continue")
+
+    async def main():
+        running = asyncio.create_task(net.async_start())
+        await asyncio.sleep(0.01)
+        gate.set()
+        await asyncio.wait_for(running, 10)
+
+    asyncio.run(main())
+    assert net.state is NetState.STOPPED
+    assert net._engine.running == {}
+    assert [str(entry.exception) for entry in net.dead_letter_queue][:1] == ["own"]
+    net._ledger.check()
+
+
+def test_outcomes_that_came_with_one_that_interrupts_count() -> None:
+    """They were brought in the same breath, while a sync epoch ran: finished work is not interrupted work."""
+
+    async def run(ctx, packets):
+        value = await ctx.consume_packet(packets["in"][0])
+        if value == "k":
+            raise SystemExit
+        await ctx.send("out", value)
+
+    def slow(ctx, packets):
+        ctx.consume_packet(packets["in"][0])
+        time.sleep(0.02)
+
+    net = Net(Graph([node("A", ["in"], ["out"]), node("B", ["in"])], []))
+    net.set_node_exec("A", run)
+    net.set_node_exec("B", slow)
+    net.inject_packets("A", "in", ["k", "x", "y"])
+    net.inject_packets("B", "in", [1])
+    with contained(), pytest.raises(SystemExit):
+        net.start()
+    assert net.take_outputs("A", "out") == ["x", "y"]
+    assert len(net.dead_letter_queue) == 1
+    net._ledger.check()
+
+
+@pytest.mark.parametrize("breathes", [False, True])
+def test_a_wake_up_that_was_not_waited_for_is_no_wake_up_lost(breathes: bool) -> None:
+    """A pause from inside a node wakes a driver that does not wait; a stop later still reaches it at once."""
+    begun = threading.Event()
+
+    async def sleepy(ctx, packets):
+        await ctx.consume_packet(packets["in"][0])
+        begun.set()
+        await asyncio.sleep(3600)
+
+    def pausing(ctx, packets):
+        ctx.consume_packet(packets["in"][0])
+        if breathes:
+            time.sleep(0.02)
+        net.pause()
+
+    net = Net(Graph([node("A", ["in"]), node("B", ["in"])], []))
+    net.set_node_exec("A", sleepy)
+    net.set_node_exec("B", pausing)
+    net.inject_packets("B", "in", [1])
+    if not breathes:
+        net.start()
+    net.inject_packets("A", "in", [1])
+    thread = threading.Thread(target=net.start, daemon=True)
+    thread.start()
+    if breathes:
+        eventually(lambda: net._engine.paused_by)
+    else:
+        assert begun.wait(10)
+    net.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert net.state is NetState.STOPPED

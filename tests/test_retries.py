@@ -325,3 +325,25 @@ def test_the_timestamps_are_of_the_failures() -> None:
         net.start()
     assert [len(some) for some in stamps] == [0, 1, 2]
     assert before <= stamps[2][0] <= stamps[2][1] <= datetime.now(UTC)
+
+
+def test_an_epoch_that_waits_for_its_retry_is_startable_when_the_net_is_stopped() -> None:
+    """It is not lost without a record."""
+    net = Net(chain("A"))
+    waiting = threading.Event()
+
+    def fail(ctx, packets):
+        raise ValueError
+
+    net.set_node_exec("A", fail, exec_failed_node_func=lambda failure: waiting.set())
+    net.set_node_config("A", defer_net_actions=True, retries=3, retry_wait=3600)
+    ids = net.inject_packets("A", "in", [1, 2])
+    thread = threading.Thread(target=net.start, daemon=True)
+    thread.start()
+    assert waiting.wait(10)
+    net.stop()
+    thread.join(10)
+    assert net.state is NetState.STOPPED
+    startable = [net.get_epoch(id) for id in net.get_startable_epochs()]
+    assert [packet.id for epoch in startable for _, packet in epoch.in_salvo.packets] == ids
+    net._ledger.check()

@@ -431,6 +431,8 @@ BREATH = 0.005  # seconds that the driver goes on without letting run what is be
 class Settling:
     """How the driver ends attempts."""
 
+    _woken = False  # whether somebody woke the driver since it looked last
+
     def __init__(self, engine: Engine, stage: Stage, clock: Clock) -> None:
         self.engine, self.stage, self.clock = engine, stage, clock
         self.inline = InlineCarrier(engine.ledger)
@@ -475,8 +477,9 @@ class Settling:
         try:
             await self.host.cancel(attempts)
         finally:
+            self._woken = False
             for outcome in self.host.ready():
-                if not is_cancelled(outcome.error):
+                if outcome.attempt not in attempts or not is_cancelled(outcome.error):
                     await self._end(outcome, reraise=False)
             for attempt in reversed(attempts):  # so that the queue keeps its order
                 await self._end(Outcome(attempt, Ending.INTERRUPTED, error), reraise=False)
@@ -485,7 +488,6 @@ class Settling:
 class Driver(Settling):
     """Runs what the engine begins until nothing more can happen."""
 
-    _woken = False
     stopping: BaseException | None = None  # what the attempts that can be cancelled are to be interrupted with
 
     def wake(self) -> None:
@@ -497,7 +499,7 @@ class Driver(Settling):
     async def run(self, host: Host) -> int:
         """Run until blocked or paused. Returns how many attempts there were. Raises only what interrupts: the error of
         an interrupted node function, of a start function, or of the driver's own thread."""
-        self.host = host
+        self.host, self._woken = host, False
         try:
             return await self._run()
         except BaseException as error:
@@ -547,8 +549,15 @@ class Driver(Settling):
     async def _breathe(self) -> None:
         """Let others run, and deal with what they have brought."""
         await self.host.breathe()
-        for outcome in self.host.ready():
-            await self._end(outcome)
+        self._woken = False
+        outcomes = iter(self.host.ready())
+        try:
+            for outcome in outcomes:
+                await self._end(outcome)
+        except BaseException:
+            for rest in outcomes:  # they end as they did, see `_interrupt`
+                self.host.put(rest)
+            raise
         await self._end_expired()
 
     async def _end_expired(self) -> None:

@@ -285,6 +285,13 @@ class Engine(Conclusions):
             self.observe(outcome, what)
         return what
 
+    def give_back_waiting(self) -> None:
+        """Epochs that wait for their next attempt are startable again. Their earlier attempts are remembered."""
+        for *_, attempt in sorted(self._retries, key=lambda due: due[2].epoch._number, reverse=True):
+            self.ledger.give_back(attempt)
+            self._earlier[attempt.epoch] = attempt.earlier
+        self._retries.clear()
+
     def take_failures(self) -> NodeExecutionFailed | None:
         """The first failure since this was asked last, with the `others` that came after it."""
         if not self.failures:
