@@ -178,5 +178,5 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | python -c "import netrun" : pass |  | 70,065.8 | 9,945.1 | 0.070 s | 0.100 s | ok |
 #
 # `make bench` makes this table, on your machine, in a few minutes. The floor is the same packets and epochs on a bare
-# `NetSim`: no values, no functions called, no ids, every event read, routed after each send. Ratios move with the machine:
-# on a quieter day the first three rows were 1.27, 1.29 and 1.39. What is `over` is to be brought down.
+# `NetSim`: no values, no functions called, no ids, every event read, routed after each send. Ratios move
+# with the machine; what is `over` is to be brought down.
