@@ -210,11 +210,7 @@ class PrivateLoop:
         if self.loop is None:
             self.loop = asyncio.new_event_loop()
         self._why = None
-
-        async def run() -> Result:
-            return await make()
-
-        self._task = self.loop.create_task(run())
+        self._task = self.loop.create_task(make())
         try:
             result: Result = self.loop.run_until_complete(self._task)
             return result

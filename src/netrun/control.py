@@ -212,13 +212,12 @@ class Hosting(Runs):
         """Call a verb from a thread that waits for it."""
         with self._driver.interrupts:
             needs_loop = self._driver.async_tasks or self._private is not None
-            if needs_loop and self._in_use.acquire(
-                blocking=False
-            ):  # else somebody drives the net, and the verb says so
+            if needs_loop and self._in_use.acquire(blocking=False):
                 try:
                     return self._drive_privately(verb)
                 finally:
                     self._in_use.release()
+            # no loop is needed, or somebody drives the net on it, and the verb will say so
             return run_now(verb(ThreadHost(self._driver.mailbox, self._driver.clock)))
 
     def _drive_privately(self, verb: Verb[Result]) -> Result:

@@ -477,12 +477,15 @@ class Settling:
         try:
             await self.host.cancel(attempts)
         finally:
-            self._woken = False
-            for outcome in self.host.ready():
-                if outcome.attempt not in attempts or not is_cancelled(outcome.error):
-                    await self._end(outcome, reraise=False)
-            for attempt in reversed(attempts):  # so that the queue keeps its order
-                await self._end(Outcome(attempt, Ending.INTERRUPTED, error), reraise=False)
+            await self._end_interrupted(attempts, error)
+
+    async def _end_interrupted(self, attempts: list[Attempt], error: BaseException) -> None:
+        self._woken = False
+        for outcome in self.host.ready():
+            if outcome.attempt not in attempts or not is_cancelled(outcome.error):
+                await self._end(outcome, reraise=False)
+        for attempt in reversed(attempts):  # so that the queue keeps its order
+            await self._end(Outcome(attempt, Ending.INTERRUPTED, error), reraise=False)
 
 # %% pts/02b_driver.pct.py 18
 class Driver(Settling):
@@ -534,7 +537,7 @@ class Driver(Settling):
         """Wait for something to happen and deal with it. False when nothing can."""
         if self.stopping is not None:
             error, self.stopping = self.stopping, None
-            await self._interrupt(await self.host.cancel(list(self.engine.running)), error)
+            await self._end_interrupted(await self.host.cancel(list(self.engine.running)), error)
         until = self.engine.deadline()
         if until is None and not self.engine.running:
             return False

@@ -140,12 +140,11 @@ def dead_letter(failed: Outcome, at: datetime, ledger: Ledger) -> DeadLetterEntr
 
 # %% pts/03_failures.pct.py 11
 class LetterFile:
-    """Dead letters in a file. `error` is why the last one could not be written, or None."""
+    """Dead letters in a file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self._folder = self._path.with_name(self._path.name + ".values")
-        self.error: Exception | None = None
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def read(self) -> list[DeadLetterEntry]:
