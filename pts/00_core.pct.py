@@ -238,6 +238,20 @@ class NetStateError(NetrunRuntimeError, RuntimeError):
         return f"{self.operation} is not possible: {self.state}."
 
 
+class EpochLimitReached(NetrunRuntimeError):
+    """As many epochs as `max_epochs` allows were started in one run, and one more would start. The net is paused."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"{self.limit} epochs were started in this run, as many as max_epochs allows, and more could start. Nothing is "
+            "lost: start() goes on and counts anew. Raise max_epochs, or look for a cycle that never ends."
+        )
+
+
 # %%
 #|export
 @dataclass(frozen=True, slots=True)
@@ -313,6 +327,10 @@ class NodeConfig:
     retry_jitter: share from 0 to 1: each wait is longer or shorter by up to this much, at random, so that what failed
         together is not tried again together.
     retry_on: the exception classes (one, or several in a tuple or list) that are worth another attempt; None: all.
+    max_parallel_epochs: how many attempts may run at the same time, or None for no limit. An epoch that waits for its
+        next attempt is not counted.
+    rate_limit_per_second: how many attempts may begin in a second, or None for no limit: the first begins at once, then
+        each at least 1/rate seconds after the one before. Unused time is not saved up.
     timeout: seconds that an attempt may take, or None for no limit. The function of a node that has one runs in a
         thread of its own, so that the net can go on when the time is over.
     dead_letter_queue: whether an epoch that is given up leaves a dead letter.
@@ -325,6 +343,8 @@ class NodeConfig:
     retry_jitter: float = 0.0
     retry_on: tuple[type[BaseException], ...] | None = None
     timeout: float | None = None
+    max_parallel_epochs: int | None = None
+    rate_limit_per_second: float | None = None
     dead_letter_queue: bool = True
 
     def merged(self, **options: Any) -> Self:
@@ -351,6 +371,10 @@ class NodeConfig:
         _check_number("retry_jitter", self.retry_jitter, "a share from 0 to 1", lambda n: 0 <= n <= 1)
         if self.timeout is not None:
             _check_number("timeout", self.timeout, "a number of seconds above 0, or None", lambda n: n > 0)
+        if self.rate_limit_per_second is not None:
+            rate = self.rate_limit_per_second
+            _check_number("rate_limit_per_second", rate, "a number above 0, or None", lambda n: n > 0)
+        check_count("max_parallel_epochs", self.max_parallel_epochs)
         if self.retries and not self.defer_net_actions:
             raise ConfigError(
                 f"retries={self.retries} needs defer_net_actions=True: what a failed attempt has done to the net could "
@@ -364,6 +388,12 @@ class NodeConfig:
 
 # %%
 #|exporti
+def check_count(name: str, value: Any) -> None:
+    """Raise `ConfigError` unless this is a whole number from 1 on, or None."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ConfigError(f"{name} must be a whole number from 1 on, or None, not {value!r}.")
+
+
 def _check_number(name: str, value: Any, what: str, fits: Callable[[float], bool]) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and abs(value) < float("inf") and fits(value)):

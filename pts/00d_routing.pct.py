@@ -262,8 +262,9 @@ Form = Callable[["Door", str, Parts, list[Packet]], bool]  # True: go on, False:
 class Lines:
     """The input side of a node: who waits where, and one round of letting in and taking out."""
 
-    __slots__ = ("arrivals", "counts", "entries", "exits", "gates", "inbox", "is_behind", "live", "node_name", "outs",
-                 "present", "rank", "registry", "senders", "shelf", "suffix", "waiting")  # fmt: skip
+    __slots__ = ("arrivals", "cancelled", "counts", "ended", "entries", "exits", "gates", "inbox", "is_behind", "is_open",
+                 "node_name", "outs", "present", "rank", "registry", "senders", "shelf", "started", "suffix",
+                 "waiting")  # fmt: skip
 
     def __init__(self, node_name: str, rank: int) -> None:
         self.node_name, self.rank = node_name, rank
@@ -278,10 +279,17 @@ class Lines:
         self.exits: dict[str, Exit] = {}
         self.outs: dict[str, Wire | Outlet] = {}  # where each output port leads
         self.senders: dict[str, Exit] = {}  # for ports that exactly one condition sends alone
-        self.live = 0  # epochs that run
-        self.shelf: deque[Any] = deque()  # startable epochs that are not to start yet
+        self.started = self.ended = 0  # epochs
+        self.cancelled = 0  # of those that have ended
+        self.shelf: deque[Any] = deque()  # startable epochs that were not to start yet, oldest first
+        self.is_open = False  # whether those on the shelf may be tried again
         self.registry: dict[int, Packet] = {}  # every packet of the net, by number
         self.suffix = ""  # of the ids of the net
+
+    @property
+    def live(self) -> int:
+        """How many epochs run."""
+        return self.started - self.ended
 
     def line_up(self, packet: Packet) -> None:
         """Let a packet wait on its wire for the next round."""

@@ -45,10 +45,12 @@
 
 # %%
 #|export
-from collections import deque
+from bisect import insort
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from heapq import heappop, heappush
 from itertools import count
 from math import inf
 from threading import RLock
@@ -145,7 +147,9 @@ class Books:
         self._epochs: dict[int, Epoch] = {}  # by number, so in order of creation
         self._ready: deque[Epoch] = deque()
         self._injected: set[Door] = set()  # doors with injected packets that were not routed yet
-        self._opened: set[Door] = set()  # doors whose shelved epochs may start again
+        self._shelved: set[Door] = set()  # doors with something on the shelf
+        self._opened: set[Door] = set()  # those that somebody has opened since `next` looked
+        self._heads: list[tuple[int, str]] = []  # a heap: the first epoch of each open shelf, by number, and its node
         self._behind: deque[Door] = deque()  # doors that wait to be routed further
         self._room: float = READY_LIMIT
         self._foreign = set(values.ids())  # values from an earlier run, in files
@@ -383,6 +387,15 @@ class Injection(Arrivals):
 
 # %%
 #|exporti
+class Counts(NamedTuple):
+    """What a node has before it and behind it: epochs, and packets."""
+
+    startable: int
+    waiting_packets: int
+    finished: int
+    cancelled: int
+
+
 class Queue(Injection):
     """The startable epochs, in order."""
 
@@ -393,8 +406,7 @@ class Queue(Injection):
                 self._fall_behind(door)
             self._injected.clear()
             self._catch_up(room)
-            if self._opened:
-                self._empty_shelves()
+            self._open_shelves()
 
     def queued(self) -> int:
         """How many startable epochs are in the queue, when all is routed."""
@@ -405,7 +417,39 @@ class Queue(Injection):
         """Take the oldest startable epoch out of the queue."""
         if self._injected or self._opened or (self._behind and len(self._ready) < READY_LIMIT // 2):
             self.route(READY_LIMIT)
+        if self._shelved:
+            return self._next_with_shelves()
         return self._ready.popleft() if self._ready else None
+
+    def put_back(self, epoch: Epoch) -> None:
+        """`next` gives this one again."""
+        with self._lock:
+            self._ready.appendleft(epoch)
+
+    def newest(self) -> int:
+        """The number of the epoch that became startable last, when all is routed."""
+        self.route()
+        return next(reversed(self._epochs), 0)
+
+    def has_work(self, is_able: Callable[[Epoch], bool]) -> bool:
+        """Whether an epoch that is able to start could be startable, or become so by routing."""
+        with self._lock:
+            queued = [*self._ready, *(door.shelf[0] for door in self._shelved if door.shelf)]
+            return bool(self._injected or self._behind) or any(map(is_able, queued))
+
+    def counts(self) -> dict[str, Counts]:
+        """What there is at each node now, by name."""
+        with self._lock:
+            ready = Counter(epoch._door for epoch in self._ready)
+            return {
+                name: Counts(
+                    ready[door] + len(door.shelf),
+                    door.present + sum(len(some) if isinstance(some, list) else 1 for some in door.inbox),
+                    door.ended - door.cancelled,
+                    door.cancelled,
+                )
+                for name, door in self.doors.items()
+            }
 
     def startable(self, node_name: str | None = None) -> list[str]:
         """The ids of the epochs that could start, oldest first; of one node, if it is named."""
@@ -416,23 +460,66 @@ class Queue(Injection):
         return [epoch.id for epoch in epochs if door is None or epoch._door is door]
 
     def shelve(self, epoch: Epoch) -> None:
-        """Put an epoch that `next` gave aside, until `unshelve`."""
+        """Put an epoch that `next` gave aside, with all later ones of its node, until `unshelve`."""
         with self._lock:
-            epoch._door.shelf.append(epoch)
+            door = epoch._door
+            door.is_open = False
+            self._shelved.add(door)
+            if not door.shelf or door.shelf[-1]._number < epoch._number:
+                door.shelf.append(epoch)
+            elif epoch._number < door.shelf[0]._number:
+                door.shelf.appendleft(epoch)
+            else:
+                insort(door.shelf, epoch, key=_number)
 
     def unshelve(self, node_name: str) -> None:
-        """Put what was set aside of a node into the queue again, each at the place where it was. From any thread: `next`
-        does it, so that nobody changes the queue under who takes from it."""
+        """Let `next` try again what was set aside of a node. From any thread."""
         with self._lock:
             self._opened.add(self.door(node_name))
 
-    def _empty_shelves(self) -> None:
-        waiting = {*self._ready, *(epoch for door in self._opened for epoch in door.shelf)}
+    def _open_shelves(self) -> None:
         for door in self._opened:
-            door.shelf.clear()
+            door.is_open = True
+            if door.shelf:
+                heappush(self._heads, (door.shelf[0]._number, door.node_name))
         self._opened.clear()
-        if len(waiting) > len(self._ready):
-            self._ready = deque(epoch for epoch in self._epochs.values() if epoch in waiting)
+
+    def _next_with_shelves(self) -> Epoch | None:
+        """The oldest of what is in the queue and on the open shelves."""
+        with self._lock:
+            ready = self._ready
+            while (door := self._first_shelf()) is not None or ready:
+                if door is not None and not (ready and ready[0]._number < door.shelf[0]._number):
+                    return self._take_from_shelf(door)
+                epoch = ready.popleft()
+                if epoch._door.is_open or epoch._door not in self._shelved:
+                    return epoch
+                self.shelve(epoch)
+            return None
+
+    def _first_shelf(self) -> Door | None:
+        """The open door with the oldest epoch on its shelf. Heads of shelves that have changed since are dropped."""
+        heads = self._heads
+        while heads:
+            number, node_name = heads[0]
+            door = self.doors[node_name]
+            if door.is_open and door.shelf and door.shelf[0]._number == number:
+                return door
+            heappop(heads)
+        return None
+
+    def _take_from_shelf(self, door: Door) -> Epoch:
+        heappop(self._heads)
+        epoch: Epoch = door.shelf.popleft()
+        if door.shelf:
+            heappush(self._heads, (door.shelf[0]._number, door.node_name))
+        else:
+            self._shelved.discard(door)
+        return epoch
+
+
+def _number(epoch: Epoch) -> int:
+    return epoch._number
 
 
 def _rank(door: Door) -> int:
@@ -449,13 +536,19 @@ epoch = books.next()
 assert epoch.node_name == "A" and [packet.id for _, packet in epoch.in_salvo.packets] == ids[:1]
 
 # %% [markdown]
-# An epoch that is not to start yet is shelved, and comes back to its own place:
+# An epoch that is not to start yet is shelved, with those of its node that come after it. When the shelf is opened, the
+# oldest comes first again:
+#
+# ```
+#   queue  A1 A2 B1        next: A1, and it is shelved        next: B1        unshelve A; next: A1, A2
+#   shelf of A  -                A1                           A1 A2
+# ```
 
 # %%
 books.shelve(epoch)
-assert books.next().id != epoch.id
+assert books.next().node_name == "B" and books.next() is None
 books.unshelve("A")
-assert books.next() is epoch
+assert books.next() is epoch and books.next().node_name == "A" and books.next() is None
 
 # %% [markdown]
 # A pile of 100,000 waits at the door; the queue stays short until somebody asks for all of it:

@@ -211,7 +211,7 @@ class Starting(Queue):
             epoch._sim_id = do(_create_epoch(door.node_name, SimSalvo(epoch._condition, salvo)))[1][0].epoch_id
             do(_start(epoch._sim_id))
             epoch.state = _RUNNING
-            door.live += 1
+            door.started += 1
         finally:
             self._release()
 
@@ -264,6 +264,7 @@ class Finishing(Starting):
             epoch = holder.epoch
             left = held(epoch)
             self._do(_cancel(epoch._sim_id))
+            epoch._door.cancelled += 1
             for packet in left:
                 packet._place = packet._sim_id = None
                 del self._packets[packet._number]
@@ -281,7 +282,7 @@ class Finishing(Starting):
             holder.over = holder.over or OVER
             epoch._sim_id = epoch._burst = None
             epoch.state = EpochState.Startable
-            epoch._door.live -= 1
+            epoch._door.started -= 1
             self._ready.appendleft(epoch)
 
     def end_attempt(self, holder: Holder, why: Exception) -> None:
@@ -295,7 +296,7 @@ class Finishing(Starting):
         holder.over = holder.over or OVER
         epoch.state = _FINISHED
         epoch._made = epoch._loaded = None
-        epoch._door.live -= 1
+        epoch._door.ended += 1
         del self._epochs[epoch._number]
 
 

@@ -30,11 +30,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import Any, NamedTuple
+from math import inf
+from typing import Any, NamedTuple, Protocol
 
-from netrun.core import EpochCancelled, EpochTimeout, NodeConfig, NodeExecutionFailed
+from netrun.core import EpochCancelled, EpochLimitReached, EpochTimeout, NodeConfig, NodeExecutionFailed
 from netrun.context import Recording
 from netrun.acts import OVER
 from netrun.books import Earlier, Holder
@@ -53,7 +54,8 @@ NodeFunc = Callable[..., Any]
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A node's functions and options. `carrier` says where the function runs; the engine only passes it on."""
+    """A node's functions and options. `carrier` says where the function runs; the engine only passes it on. `limits` are
+    asked before an attempt begins."""
 
     node_name: str
     config: NodeConfig
@@ -63,6 +65,36 @@ class Task:
     stop_node_func: NodeFunc | None = None
     exec_failed_node_func: NodeFunc | None = None
     is_async: bool = False
+    limits: tuple["Limit", ...] = ()
+    failed: int = 0  # epochs that were given up
+
+    @property
+    def is_able(self) -> bool:
+        """Whether it has a function to run."""
+        return self.exec_node_func is not None
+
+
+# %% [markdown]
+# A `Limit` holds attempts of a node back: it has begun as many as may run, or the next one would come too early. What it
+# answers is a moment: None for now, a later one for *not before*, `inf` for *not before one of them has ended*.
+
+
+# %%
+#|export
+class Limit(Protocol):
+    """What may hold the attempts of a node back."""
+
+    def admit(self, now: float) -> float | None:
+        """When the next attempt may begin: None for now. Changes nothing."""
+        ...
+
+    def begun(self, attempt: "Attempt", now: float) -> None:
+        """An attempt begins, which was admitted."""
+        ...
+
+    def ended(self, attempt: "Attempt") -> None:
+        """It has ended."""
+        ...
 
 
 # %% [markdown]
@@ -75,9 +107,16 @@ class Task:
 # %%
 #|export
 class Attempt(Holder):
-    """One try at an epoch: its task, when it must be done (engine time, or None), and its recording, if it has one."""
+    """One try at an epoch.
 
-    __slots__ = ("deadline", "limit", "recording", "task")
+    deadline: the engine's time when it must be done, or None; timeout: the seconds that it has, where there is one.
+    limits: those that were asked about it. begun: where there are any, when its function was called, once it was.
+    recording: what it has done, if its actions are deferred.
+    """
+
+    __slots__ = ("begun", "deadline", "limits", "recording", "task", "timeout")
+    begun: float | None
+    timeout: float
 
     def __init__(self, epoch: Epoch, task: Task, earlier: Earlier = ()) -> None:
         self.epoch = epoch  # as Holder has it; an attempt is made for every epoch, so it is made quickly
@@ -87,7 +126,7 @@ class Attempt(Holder):
         self.values = {}
         self.task = task
         self.deadline: float | None = None
-        self.limit: float | None = None  # seconds, where there is a deadline
+        self.limits: tuple[Limit, ...] = ()
         self.recording: Recording | None = None
 
 
@@ -187,25 +226,36 @@ assert verdict(Ending.INTERRUPTED, acted=True, retry_after=None) is Verdict.CANC
 # %% [markdown]
 # ## The engine
 #
-# Four seams let what comes later in the book plug in. Each has a default that does nothing:
+# Five seams let what comes later in the book plug in. Each has a default that does nothing:
 #
 # | seam | asked | default |
 # |---|---|---|
-# | `admit(epoch, now)` | may this epoch start now (None), or not before which moment? | now |
+# | `task.limits` | may an attempt of this node begin now, or not before which moment? | none: now |
 # | `judge(outcome)` | after how many seconds is there another attempt (None: never)? | never |
 # | `task.carrier` | where does the function of this node run? | set by the net |
 # | `on_error` | does an epoch that is given up pause the net? | yes: `"raise"` |
 # | `observe(outcome, verdict)` | told of every attempt that was settled | nobody |
 #
 # Three kinds of moments make the engine want to be asked again: the deadline of a running attempt, the next attempt of
-# an epoch that waits for it, and the moment that `admit` named. `deadline()` is the earliest. None of them holds anything
+# an epoch that waits for it, and the moment that a limit named. `deadline()` is the earliest. None of them holds anything
 # else up.
+#
+# Two bounds end a run before everything is done. A **wave** goes up to the epoch that became startable last before it;
+# later ones have higher numbers. A **budget** is how many epochs may still start before the net pauses.
 
 
 # %%
 #|exporti
 _FINISHED = Ending.FINISHED
 _FAILURES = (Ending.FAILED, Ending.TIMED_OUT)
+
+
+class Retry(NamedTuple):
+    """The next attempt at an epoch, when it is due, and a number that decides ties."""
+
+    due: float
+    number: int
+    attempt: Attempt
 
 
 class Agenda:
@@ -218,32 +268,50 @@ class Agenda:
         self.running: dict[Attempt, None] = {}  # in the order in which they began
         self.paused_by: str | None = None
         self.failures: list[NodeExecutionFailed] = []
-        self.admit: Callable[[Epoch, float], float | None] | None = None
         self.judge: Callable[[Outcome], float | None] | None = None
         self.on_error = "raise"  # what an epoch that is given up does to the net
-        self.given_up = 0
+        self.max_epochs: int | None = None  # that may start before the net pauses
         self._earlier: dict[Epoch, Earlier] = {}  # of startable epochs that were given back after failed attempts
         self.observe: Callable[[Outcome, Verdict], None] | None = None
-        self._wave: int | None = None  # how many epochs this step may still start; None: no limit
-        self._retries: list[tuple[float, int, Attempt]] = []  # due, a tie-breaker, the attempt to make
-        self._looks: list[tuple[float, str]] = []  # moments that `admit` named, by node
+        self._wave: float = inf  # the number of the last epoch that this step may start
+        self._budget: float = inf  # how many epochs may still start
+        self._bounded = False  # whether one of them is finite
+        self._limit_reached = False  # whether the budget was too small
+        self._retries: list[Retry] = []  # a heap
+        self._held: dict[Task, list[Retry]] = {}  # those that were due and not admitted, by task, each a heap
+        self._looks: list[tuple[float, str]] = []  # a heap of moments that limits named, with the node
+        self._looked_for: set[tuple[float, str]] = set()  # the same
+        self._timed: list[tuple[float, int, Attempt]] = []  # a heap of attempts that have a deadline
         self._numbers = count()
 
     def deadline(self) -> float | None:
         """The moment to look again, even if nothing happens before; None if there is none."""
-        moments = [attempt.deadline for attempt in self.running if attempt.deadline is not None]
+        while self._timed and self._timed[0][2] not in self.running:
+            heappop(self._timed)
+        moments = [self._timed[0][0]] if self._timed else []
         if self.paused_by is None:
-            moments += [self._retries[0][0]] if self._retries else []
-            moments += [self._looks[0][0]] if self._looks and self._wave != 0 else []
+            moments += [self._retries[0].due] if self._retries else []
+            moments += [self._looks[0][0]] if self._looks else []
         return min(moments, default=None)
 
     def begin_wave(self) -> None:
         """Until `end_wave`, start only what is startable now."""
-        self._wave = self.ledger.queued()
+        self._wave = self.ledger.newest()
+        self._bounded = True
+        for _, node_name in self._looks:
+            self.ledger.unshelve(node_name)  # what waits for that moment may lie beyond the wave
+        self._looks.clear()
+        self._looked_for.clear()
 
     def end_wave(self) -> None:
         """Start whatever becomes startable again."""
-        self._wave = None
+        self._wave = inf
+        self._bounded = self._budget < inf
+
+    def count_anew(self) -> None:
+        """As many epochs as `max_epochs` says may start from now on."""
+        self._budget = inf if self.max_epochs is None else self.max_epochs
+        self._bounded = self._wave < inf or self._budget < inf
 
     def pause(self, by: str) -> None:
         """Start nothing from now on. The first reason stays."""
@@ -251,12 +319,37 @@ class Agenda:
 
     def resume(self) -> None:
         """Start epochs again."""
+        if self.paused_by == "limit":
+            self.count_anew()
         self.paused_by = None
+
+    def waiting_retries(self) -> list["Retry"]:
+        """The epochs that wait for their next attempt, by its number."""
+        held = [retry for some in list(self._held.values()) for retry in some]
+        return sorted([*self._retries, *held], key=lambda retry: retry.attempt.epoch._number)
+
+    def could_begin(self) -> bool:
+        """Whether there is something that could begin, now or later, if the net is not paused."""
+        return bool(self._retries or self._held) or self.ledger.has_work(lambda epoch: self.task_of(epoch).is_able)
+
+    def task_of(self, epoch: Epoch) -> Task:
+        """The task of an epoch's node."""
+        rank: int = epoch._door.rank
+        return self._by_rank[rank]
 
 
 # %% [markdown]
 # **Beginning.** An epoch whose next attempt is due comes first, then the queue. What has no function, or is not admitted
-# yet, is shelved.
+# yet, is set aside: the node's shelf is closed until its moment has come or one of its attempts has ended. So each start
+# at a limit costs two questions, however many epochs wait.
+#
+# ```
+#   queue ──> limits ──> begin              retry that is due ──> limits ──> begin
+#               │ not now                                            │ not now
+#               └─────> shelf of the node ───┐                       └─────> held ───┐
+#                         ^                  │                                       │
+#                         └─ a moment, or an attempt that ended: the oldest of each is tried again
+# ```
 
 
 # %%
@@ -268,47 +361,100 @@ class Beginnings(Agenda):
         """The next attempt to run, or None when nothing can start now."""
         if self.paused_by is not None:
             return None
-        if self._retries and self._retries[0][0] <= now:
-            return self._begun(heappop(self._retries)[2], now)
         if self._looks:
-            self._readmit(now)
-        while self._wave != 0 and (epoch := self.ledger.next()) is not None:
-            if self._wave is not None:
-                self._wave -= 1
+            self._look(now)
+        if self._retries and self._retries[0].due <= now and (again := self._next_retry(now)) is not None:
+            return self._begun(again, now)
+        while (epoch := self.ledger.next()) is not None:
             task = self._by_rank[epoch._door.rank]
-            if task.exec_node_func is None or (self.admit is not None and not self._admitted(epoch, now)):
+            if self._bounded and self._is_out_of_bounds(epoch, task, now):
+                self.ledger.put_back(epoch)
+                return None
+            if task.exec_node_func is None or (task.limits and not self._admitted(task, now)):
                 self.ledger.shelve(epoch)
                 continue
             attempt = Attempt(epoch, task, self._earlier.pop(epoch, ()) if self._earlier else ())
             self.ledger.start(attempt)
             config = task.config
-            if config.timeout is not None or config.defer_net_actions:
+            if task.limits or config.timeout is not None or config.defer_net_actions:
                 return self._begun(attempt, now)
             self.running[attempt] = None
             return attempt
         return None
 
     def _begun(self, attempt: Attempt, now: float) -> Attempt:
-        config = attempt.task.config
+        task = attempt.task
+        config = task.config
         if config.timeout is not None:
-            attempt.deadline, attempt.limit = now + config.timeout, config.timeout
+            attempt.deadline, attempt.timeout = now + config.timeout, config.timeout
+            self._note_deadline(attempt, attempt.deadline)
         if config.defer_net_actions:
             attempt.recording = Recording(attempt, self.ledger.values)
+        attempt.limits, attempt.begun = task.limits, None
+        for limit in task.limits:
+            limit.begun(attempt, now)
+        if task in self._held:
+            self._release(task)
         self.running[attempt] = None
         return attempt
 
-    def _admitted(self, epoch: Epoch, now: float) -> bool:
-        assert self.admit is not None
-        moment = self.admit(epoch, now)
-        if moment is None or moment <= now:
-            return True
-        heappush(self._looks, (moment, epoch.node_name))
-        return False
+    def _note_deadline(self, attempt: Attempt, deadline: float) -> None:
+        if len(self._timed) > 2 * len(self.running) + 64:  # most of them have ended long before
+            self._timed = [entry for entry in self._timed if entry[2] in self.running]
+            heapify(self._timed)
+        heappush(self._timed, (deadline, next(self._numbers), attempt))
 
-    def _readmit(self, now: float) -> None:
-        """Put the epochs into the queue again whose moment has come."""
+    def _next_retry(self, now: float) -> Attempt | None:
+        """The next attempt that is due and admitted."""
+        while self._retries and self._retries[0].due <= now:
+            retry = heappop(self._retries)
+            task = retry.attempt.task
+            if not task.limits or self._admitted(task, now):
+                return retry.attempt
+            heappush(self._held.setdefault(task, []), retry)
+        return None
+
+    def _admitted(self, task: Task, now: float) -> bool:
+        """Whether all limits let an attempt begin now. If not, and they name a moment, it will be looked again then."""
+        moment = max([limit.admit(now) or now for limit in task.limits])
+        look = moment, task.node_name
+        if now < moment < inf and look not in self._looked_for:
+            heappush(self._looks, look)
+            self._looked_for.add(look)
+        return moment <= now
+
+    def _look(self, now: float) -> None:
+        """Try again what had to wait for a moment that has come."""
         while self._looks and self._looks[0][0] <= now:
-            self.ledger.unshelve(heappop(self._looks)[1])
+            look = heappop(self._looks)
+            self._looked_for.discard(look)
+            self.try_again(self.tasks[look[1]])
+
+    def try_again(self, task: Task) -> None:
+        """Ask the limits of a node again about what is set aside."""
+        self.ledger.unshelve(task.node_name)
+        if task in self._held:
+            self._release(task)
+
+    def _release(self, task: Task) -> None:
+        """The first of the held retries of a node is to be tried again."""
+        held = self._held[task]
+        heappush(self._retries, heappop(held))
+        if not held:
+            del self._held[task]
+
+    def _is_out_of_bounds(self, epoch: Epoch, task: Task, now: float) -> bool:
+        """Whether this epoch is beyond the wave, or would be one more than the budget has. If not, it is counted."""
+        if epoch._number > self._wave:
+            return True
+        if not task.is_able or (task.limits and not self._admitted(task, now)):
+            return False
+        if self._budget <= 0:
+            self._limit_reached = True
+            self.pause("limit")
+            return True
+        self._budget -= 1
+        return False
 
 
 # %% [markdown]
@@ -330,8 +476,12 @@ class Conclusions(Beginnings):
 
     def expired(self, now: float) -> list[Outcome]:
         """The outcomes of the running attempts whose time is over."""
-        late = [attempt for attempt in self.running if attempt.deadline is not None and attempt.deadline <= now]
-        return [self._timed_out(attempt) for attempt in late]
+        late: list[Outcome] = []
+        while self._timed and self._timed[0][0] <= now:
+            attempt = heappop(self._timed)[2]
+            if attempt in self.running:
+                late.append(self._timed_out(attempt))
+        return late
 
     def conclude(self, outcome: Outcome) -> Outcome | None:
         """End an attempt: no further action of it changes the net. None if it is committed; else how it failed. An
@@ -340,6 +490,8 @@ class Conclusions(Beginnings):
         if attempt not in self.running:
             return None
         del self.running[attempt]
+        if attempt.limits:
+            self._leave_limits(attempt)
         if outcome.ending is _FINISHED:
             try:
                 if attempt.recording is None:
@@ -355,8 +507,13 @@ class Conclusions(Beginnings):
         self.ledger.end_attempt(attempt, _why_over(outcome))
         return outcome
 
+    def _leave_limits(self, attempt: Attempt) -> None:
+        for limit in attempt.limits:
+            limit.ended(attempt)
+        self.try_again(attempt.task)
+
     def _timed_out(self, attempt: Attempt) -> Outcome:
-        error = EpochTimeout(attempt.task.node_name, attempt.epoch.id, attempt.limit or 0.0)
+        error = EpochTimeout(attempt.task.node_name, attempt.epoch.id, attempt.timeout)
         return Outcome(attempt, Ending.TIMED_OUT, error)
 
 
@@ -387,7 +544,7 @@ class Engine(Conclusions):
             case Verdict.RETRY:
                 assert after is not None and outcome.error is not None
                 again = Attempt(attempt.epoch, attempt.task, (*attempt.earlier, (at, outcome.error)))
-                heappush(self._retries, (now + after, next(self._numbers), again))
+                heappush(self._retries, Retry(now + after, next(self._numbers), again))
             case Verdict.GIVE_BACK:
                 self.ledger.give_back(attempt)
                 if attempt.earlier:
@@ -404,10 +561,11 @@ class Engine(Conclusions):
 
     def give_back_waiting(self) -> None:
         """Epochs that wait for their next attempt are startable again. Their earlier attempts are remembered."""
-        for *_, attempt in sorted(self._retries, key=lambda due: due[2].epoch._number, reverse=True):
+        for *_, attempt in reversed(self.waiting_retries()):
             self.ledger.give_back(attempt)
             self._earlier[attempt.epoch] = attempt.earlier
         self._retries.clear()
+        self._held.clear()
 
     def take_failures(self) -> NodeExecutionFailed | None:
         """The first failure since this was asked last, with the `others` that came after it."""
@@ -416,6 +574,11 @@ class Engine(Conclusions):
         first, *first.others = self.failures
         self.failures = []
         return first
+
+    def take_limit(self) -> EpochLimitReached | None:
+        """That there was one more epoch to start than `max_epochs` allows, if so since this was asked last."""
+        reached, self._limit_reached = self._limit_reached, False
+        return EpochLimitReached(self.max_epochs or 0) if reached else None
 
     def _retry_after(self, outcome: Outcome) -> float | None:
         """What the judge says. An attempt that has acted on the net cannot be made again."""
@@ -426,7 +589,7 @@ class Engine(Conclusions):
     def _give_up(self, outcome: Outcome) -> None:
         attempt, error = outcome.attempt, outcome.error
         assert error is not None
-        self.given_up += 1
+        attempt.task.failed += 1
         if self.on_error == "continue":
             return
         failure = NodeExecutionFailed(attempt.task.node_name, attempt.epoch.id, error, len(attempt.earlier) + 1)
@@ -509,17 +672,43 @@ assert isinstance(failure.original_exception, EpochTimeout) and engine.paused_by
 ledger.check()
 
 # %% [markdown]
-# `admit` holds one node back and no other, and `deadline` says when to look again:
+# A limit holds its own node back and no other, and `deadline` says when to look again:
+
 
 # %%
+class NotBefore:
+    def __init__(self, moment):
+        self.moment = moment
+
+    def admit(self, now):
+        return self.moment
+
+    def begun(self, attempt, now):
+        pass
+
+    ended = print
+
+
 ledger, engine = new_engine()
-engine.admit = lambda epoch, now: 5.0 if epoch.node_name == "A" else None
+engine.tasks["A"].limits = (NotBefore(5.0),)
 ledger.inject("A", "in", [1, 2])
 ledger.inject("B", "in", [3])
 attempt = engine.begin(now=0)
 assert attempt.task.node_name == "B" and engine.begin(now=0) is None and engine.deadline() == 5.0
 ledger.check()
 assert [engine.begin(now=5).task.node_name for _ in "12"] == ["A", "A"]
+
+# %% [markdown]
+# The budget: the third epoch is one too many, and stays.
+
+# %%
+ledger, engine = new_engine()
+engine.max_epochs = 2
+engine.count_anew()
+ledger.inject("A", "in", [1, 2, 3])
+assert engine.begin(now=0) and engine.begin(now=0) and engine.begin(now=0) is None
+assert engine.paused_by == "limit" and len(ledger.startable()) == 1
+print(engine.take_limit())
 
 # %% [markdown]
 # An interrupted attempt that has not acted gives its epoch back, at the front of the queue; the net pauses:

@@ -37,15 +37,17 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
 from netrun.context import AsyncNodeExecutionContext
-from netrun.driver import HANDING_OVER, LOOPS, WAITING, Clock, Driver, Report, _log, add_causes, finish, report_in_time
+from netrun.driver import Clock, Driver, Report, _log, add_causes, finish, report_in_time
 from netrun.execution import Attempt, Ending, Outcome, outcome_of
 from netrun.ledger import Ledger
+from netrun.signals import HANDING_OVER, LOOPS, WAITING
 
 # %% [markdown]
 # ## The host
@@ -76,6 +78,7 @@ class LoopHost:
         self._tasks[attempt] = self.loop.create_task(self._run(attempt, ledger))
 
     async def _run(self, attempt: Attempt, ledger: Ledger) -> None:
+        attempt.begun = self._clock.now()
         outcome = await call_async(attempt, ledger)
         self._tasks.pop(attempt, None)
         report_in_time(outcome, self._put_here)
@@ -219,26 +222,43 @@ class PrivateLoop:
                 raise
             add_causes(self._why, [error.__cause__] if error.__cause__ is not None else [])
             raise self._why from self._why.__cause__
+        except BaseException:
+            if not self._task.done():
+                self._abandon()
+            raise
         finally:
             self._task = None
 
+    def _abandon(self) -> None:
+        """Something has torn the loop, so nothing on it will go on: close it, and what is there, the run first."""
+        loop, self.loop = self.loop, None
+        for task in (self._task, *asyncio.all_tasks(loop)):
+            task._log_destroy_pending = False  # type: ignore[union-attr]
+            with suppress(RuntimeError):  # it awaits something all the same
+                task.get_coro().close()  # type: ignore[union-attr]
+        loop.close()  # type: ignore[union-attr]
+
     def _run_beside(self, make: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        results: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        results: list[tuple[Any, BaseException | None]] = []  # kept here, so that who is interrupted does not lose it
+        there: SimpleQueue[None] = SimpleQueue()
 
         def run() -> None:
             try:
-                results.put((self._run_here(make), None))
+                results.append((self._run_here(make), None))
             except BaseException as raised:
-                results.put((None, raised))
+                results.append((None, raised))
+            there.put(None)
 
         Thread(target=copy_context().run, args=(run,), name="netrun loop", daemon=True).start()
         try:
-            value, error = _wait_for(results)
+            _wait_for(there)
         except BaseException as struck:  # Ctrl-C: the run must not go on without us
             if self.loop is not None:
                 self.loop.call_soon_threadsafe(self.cancel, struck)
-            _wait_for(results)
+            if not results:
+                _wait_for(there)
             raise
+        value, error = results[0]
         if error is not None:
             raise error
         result: Result = value
@@ -267,9 +287,9 @@ class PrivateLoop:
         await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-def _wait_for(results: SimpleQueue[Any]) -> Any:
+def _wait_for(there: SimpleQueue[None]) -> None:
     """Wait for a thread's result. (Not by `join`: interrupted once, it takes the thread for ended ever after.)"""
-    return results.get()
+    there.get()
 
 
 def _nothing() -> None:

@@ -17,12 +17,32 @@
 #   CREATED ────────────────────────> RUNNING ───────────────────────────────────> PAUSED
 #      │  └──────── pause ────────────────────────────────────────────────────────> │
 #      │                                 ▲ └── run_step: stays                      │
-#      │                                 └──────────── start, run_step ─────────────┤
+#      │                                 └──────── start, run_step, resume ─────────┤
 #      └─────────────── stop ──────────> STOPPED, for good <──── stop ──────────────┘
 # ```
 #
 # A **run** has the start functions at its opening and the stop functions at its close. `start()` opens one and closes it
-# when it returns. `with net:` and `run_step()` open one that stays open until `stop()` or the end of the block.
+# when it returns. `with net:`, `run_step()` and `start(threaded=True)` open one that stays open until `stop()` or the end
+# of the block.
+#
+# `start(threaded=True)` returns at once. The net then runs in the background: it idles when it is blocked, and goes on when
+# something is injected.
+#
+# ```
+#   you         start(threaded=True)   inject      wait_until_blocked()      pause()  resume()    stop()
+#                 │                      │           ┊            ┊            │        │           │
+#   background    └─ run ── idle ────────└─ run ─────┊── run ─────└─ idle ─────┴ paused ┴─ run ─────┴─ stop functions
+# ```
+#
+# Which epochs a paused net has waiting, and why it is paused, `poll()` says:
+#
+# | `paused_by` | why |
+# |---|---|
+# | None | it is not; or it is done |
+# | `"user"` | `pause()`, `stop()` |
+# | `"error"` | a node gave an epoch up, or was interrupted |
+# | `"signal"` | SIGINT or SIGTERM, see [signals](02a_signals.ipynb) |
+# | `"limit"` | as many epochs were started as `max_epochs` allows |
 
 # %%
 #|default_exp control
@@ -30,15 +50,17 @@
 # %%
 #|export
 import sys
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass, field
 from enum import Enum, auto
-from threading import Condition, Lock
+from threading import Condition, Lock, Thread
 from typing import Any, TypeVar
 
 from netrun.core import NetStateError, NodeExecutionFailed
-from netrun.driver import Driver, Host, ThreadHost, finish, raise_first, run_now
+from netrun.driver import Driver, Host, ThreadHost, finish, is_cancelled, raise_first, run_now
 
 
 # %%
@@ -80,62 +102,97 @@ class Turns:
         self.state = NetState.CREATED
         self.error: NodeExecutionFailed | None = None  # what paused the net
         self._driving = False
+        self._idle = False  # whether who drives it has nothing to do
         self._stop_asked = False
+        self._signalled = False  # whether a signal came since a verb was called that it pauses
         self._changed = Condition()
-        self._watchers: list[Callable[[], object]] = []  # told once when nobody drives the net any more
+        self._watchers: list[Callable[[], object]] = []  # told once when somebody has ended, or is idle
 
     @contextmanager
     def _turn(self, operation: str, lifts_pause: bool = False) -> Iterator[None]:
         """Be the one that drives the net."""
-        with self._changed:
-            self._claim(operation)
-            if lifts_pause and not self._stop_asked:
-                self._engine.resume()
+        self._claim(operation, lifts_pause)
         try:
             yield
         finally:
             self._release()
 
-    def _claim(self, operation: str) -> None:
+    def _claim(self, operation: str, lifts_pause: bool = False) -> None:
         with self._changed:
             self.must_be_free(operation)
-            self._driving, self.state = True, NetState.RUNNING
+            self._driving, self._idle, self.state = True, False, NetState.RUNNING
+            if lifts_pause and not self._stop_asked:
+                self._engine.resume()
+                self._engine.count_anew()
+                if self._signalled:
+                    self._engine.pause("signal")
 
     def _release(self) -> None:
         with self._changed:
             self._driving = False
-            self._changed.notify_all()
-            watchers, self._watchers = self._watchers, []
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell who waits that something has changed."""
+        self._changed.notify_all()
+        watchers, self._watchers = self._watchers, []
         for watcher in watchers:
             watcher()
 
-    def must_not_block(self, operation: str) -> None:
-        """Raise `NetStateError` where waiting for the run would keep it from going on: on the very loop that it is on."""
+    def _is_at_rest(self) -> bool:
+        """Whether nothing runs, and nothing will unless somebody does something."""
+        return self._idle or not self._driving
+
+    def _is_free(self) -> bool:
+        return not self._driving
+
+    def _wait_for(self, operation: str, there: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Block until something is so. Raises `NetStateError` where that would keep it from becoming so: on the very loop
+        that runs the net."""
         loop = getattr(self._driver.host, "loop", None) if self._driving else None
         if loop is not None and _running_loop() is loop:
             raise NetStateError(operation, f"the loop of this thread runs the net; await async_{operation}")
+        with self._changed:
+            return self._changed.wait_for(there, timeout)
 
-    async def until_free(self, timeout: float | None = None) -> bool:
-        """Wait on a loop until nobody drives the net. False when the time is over before."""
+    async def _async_wait_for(self, there: Callable[[], bool], timeout: float | None = None) -> bool:
+        """`_wait_for` on a loop."""
         import asyncio
 
         loop = asyncio.get_running_loop()
-        free = loop.create_future()
-        with self._changed:
-            if not self._driving:
-                return True
-            self._watchers.append(lambda: loop.call_soon_threadsafe(finish, free))
-        done, _ = await asyncio.wait([free], timeout=timeout)
-        return bool(done)
+        end = None if timeout is None else loop.time() + timeout
+        while True:
+            turned = loop.create_future()
+
+            def turn(turned: asyncio.Future[None] = turned) -> None:
+                loop.call_soon_threadsafe(finish, turned)
+
+            with self._changed:
+                if there():
+                    return True
+                self._watchers.append(turn)
+            try:
+                await asyncio.wait([turned], timeout=None if end is None else max(0.0, end - loop.time()))
+            finally:
+                with self._changed, suppress(ValueError):
+                    self._watchers.remove(turn)
+            if end is not None and loop.time() >= end:
+                return there()
 
     def wake(self) -> None:
         """Let who drives the net look again: something has changed."""
-        if self._driving:
-            self._driver.wake()
+        with self._changed:
+            if self._driving:
+                self._idle = False
+                self._driver.wake()
 
     def _inside(self) -> bool:
         """Whether the caller is a function of the running net itself."""
         return self in _inside_of.get()
+
+    def _must_be_outside(self, operation: str) -> None:
+        if self._inside():
+            raise NetStateError(operation, "this is one of the net's own functions, which it would wait for")
 
     def is_stopped(self) -> bool:
         """Whether the net is stopped for good."""
@@ -146,8 +203,11 @@ class Turns:
         with self._changed:
             self.must_not_be_stopped(operation)
             if self._driving:
-                where = "this is one of its own functions" if self._inside() else "another thread runs it"
+                where = "this is one of its own functions" if self._inside() else self._who_drives()
                 raise NetStateError(operation, f"the net is running, and {where}")
+
+    def _who_drives(self) -> str:
+        return "another thread runs it"
 
     def must_not_be_stopped(self, operation: str) -> None:
         """Raise `NetStateError` on a stopped net."""
@@ -165,7 +225,8 @@ class Runs(Turns):
     """The verbs that drive the net, on any host."""
 
     async def start(self, host: Host) -> None:
-        """Run until nothing more can happen, or until paused. Raises `NodeExecutionFailed` when a node gave up."""
+        """Run until nothing more can happen, or until paused. Raises `NodeExecutionFailed` when a node gave up, and
+        `EpochLimitReached`."""
         with self._turn("start", lifts_pause=True):
             await self._run(host, self._driver.run, closes=not self._stage.is_open)
 
@@ -175,9 +236,14 @@ class Runs(Turns):
         if self._engine.paused_by is not None:
             return False
         with self._turn("run_step"):
-            begun = await self._run(host, self._wave, closes=False)
-            if self._engine.paused_by is None and not self.is_stopped():
-                self.state = NetState.RUNNING
+            return await self._step(host)
+
+    async def _step(self, host: Host) -> bool:
+        if not self._stage.is_open:
+            self._engine.count_anew()
+        begun = await self._run(host, self._wave, closes=False)
+        if self._engine.paused_by is None and not self.is_stopped():
+            self.state = NetState.RUNNING
         return begun > 0
 
     async def _wave(self, host: Host) -> int:
@@ -191,6 +257,7 @@ class Runs(Turns):
     async def open(self, host: Host) -> None:
         """Open a run that stays open."""
         with self._turn("entering the net"):
+            self._engine.count_anew()
             await self._run(host, _no_work, closes=False)
             self.state = NetState.RUNNING
 
@@ -213,26 +280,34 @@ class Runs(Turns):
         errors: list[BaseException] = []
         done = 0
         self.error = None if opens else self.error
-        token = _inside_of.set((*_inside_of.get(), self))
+        outside = _inside_of.get()
+        _inside_of.set((*outside, self))
         try:
             if opens and not self._stage.is_open:
                 await self._stage.open(host)
             done = await work(host)
         except BaseException as error:
             errors.append(error)
-        failure = self._engine.take_failures()
-        if failure is not None:
-            self.error = failure
-            errors += [failure] if self._engine.on_error == "raise" else []
+        errors += self._take_errors()
         closed = closes or self._stop_asked
         if closed:
             errors += await self._stage.close(host)
         self.state = NetState.STOPPED if self._stop_asked and closed else NetState.PAUSED
         if self.state is NetState.STOPPED:
             self._engine.give_back_waiting()
-        _inside_of.reset(token)
+        _inside_of.set(outside)
         raise_first(errors)
         return done
+
+    def _take_errors(self) -> list[BaseException]:
+        """What the engine has paused the net for, if it is to be raised."""
+        errors: list[BaseException] = []
+        failure = self._engine.take_failures()
+        if failure is not None:
+            self.error = failure
+            errors += [failure] if self._engine.on_error == "raise" else []
+        limit = self._engine.take_limit()
+        return errors if limit is None else [*errors, limit]
 
 
 async def _no_work(host: Host) -> int:
@@ -241,7 +316,7 @@ async def _no_work(host: Host) -> int:
 
 # %% [markdown]
 # A verb is called on a host: synchronously where a thread waits for it, on a loop of the run's own if any of the net's
-# functions is async; or on the caller's loop.
+# functions is async; or on the caller's loop. In the main thread it is guarded against [signals](02a_signals.ipynb).
 
 
 # %%
@@ -253,15 +328,29 @@ Verb = Callable[[Host], Coroutine[Any, Any, Result]]
 class Hosting(Runs):
     """On which host a verb is called."""
 
+    handles_signals = True  # whether the first SIGINT or SIGTERM pauses the net
     _private: Any = None  # the loop of a run with async functions that is driven synchronously
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(driver)
         self._in_use = Lock()  # of the private loop
+        driver.guard.ask_pause = self._pause_by_signal
 
-    def drive(self, verb: Verb[Result]) -> Result:
-        """Call a verb from a thread that waits for it."""
-        with self._driver.interrupts:
+    @contextmanager
+    def _guarded(self, pauses: bool) -> Iterator[None]:
+        """Be guarded against signals in the main thread."""
+        self._signalled = False
+        with self._driver.guard.up(pauses and self.handles_signals):
+            yield
+
+    def _pause_by_signal(self) -> None:
+        self._signalled = True
+        self._engine.pause("signal")
+        self.wake()
+
+    def drive(self, verb: Verb[Result], pauses: bool = False) -> Result:
+        """Call a verb from a thread that waits for it. `pauses`: the first signal pauses the net."""
+        with self._guarded(pauses):
             needs_loop = self._driver.async_tasks or self._private is not None
             if needs_loop and self._in_use.acquire(blocking=False):
                 try:
@@ -275,74 +364,192 @@ class Hosting(Runs):
         from netrun.async_ import PrivateLoop
 
         private = self._private = self._private or PrivateLoop()
-        self._driver.interrupts.cancel_run = private.cancel
+        self._driver.guard.cancel_run = private.cancel
         try:
-            return private.run(lambda: self.on_this_loop(verb))
+            return private.run(lambda: self._on_a_loop(verb))
         finally:
-            self._driver.interrupts.cancel_run = None
+            self._driver.guard.cancel_run = None
             if not self._stage.is_open:
                 self._private = None
                 private.close()
 
-    async def on_this_loop(self, verb: Verb[Result]) -> Result:
+    async def on_this_loop(self, verb: Verb[Result], pauses: bool = False) -> Result:
         """Call a verb on the loop that is running."""
+        with self._guarded(pauses):
+            return await self._on_a_loop(verb)
+
+    async def _on_a_loop(self, verb: Verb[Result]) -> Result:
         from netrun.async_ import LoopHost
 
         return await verb(LoopHost(self._driver.clock))
 
 
+# %% [markdown]
+# ## In the background
+#
+# A thread of the net's own that drives it until it is stopped. It is a daemon: a script that forgets `stop()` ends all the
+# same, and what was running is lost. What goes wrong in it is raised by the next `wait_until_blocked` or `stop`.
+#
+# When there is nothing to do, it is *idle*. Whoever injects something wakes it, and takes the mark away under the same lock
+# under which it is set, so nobody who waits can take a net for blocked that has just been given work.
+
+
+# %%
+#|exporti
+class Background(Hosting):
+    """Runs the net in a thread of its own."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(driver)
+        self._serves = False  # whether it runs until it is stopped
+        self._kept: list[BaseException] = []  # what went wrong and was not raised yet
+
+    def start_threaded(self) -> None:
+        """Run in the background until stopped. Where that goes on already, but paused: lift the pause."""
+        self._signalled = False
+        with self._changed:
+            if self._serves and self._engine.paused_by is not None and not self._stop_asked:
+                self.resume()
+                return
+            self._claim("start", lifts_pause=True)
+            self._serves = True
+        self._in_background(lambda host: self._run(host, self._serve, closes=False))
+
+    def step_threaded(self) -> bool:
+        """One wave in the background. True if there is anything to run."""
+        self.must_not_be_stopped("run_step")
+        if self._engine.paused_by is not None:
+            return False
+        self._claim("run_step")
+        there_is_work = self._engine.could_begin()
+        self._in_background(self._step)
+        return there_is_work
+
+    def resume(self) -> None:
+        """Lift a pause. Runs nothing by itself, unless the net runs in the background."""
+        self.must_not_be_stopped("resume")
+        with self._changed:
+            if self._stop_asked:
+                return
+            self._engine.resume()
+            if self._serves:
+                self.state, self.error = NetState.RUNNING, None
+        self.wake()
+
+    def raise_kept(self) -> None:
+        """Raise what went wrong in the background since this was asked last."""
+        with self._changed:
+            errors, self._kept = self._kept, []
+        raise_first(errors)
+
+    def _in_background(self, verb: Verb[Any]) -> None:
+        thread = Thread(target=copy_context().run, args=(self._drive_here, verb), name="netrun background", daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            self._serves = False
+            self.state = NetState.PAUSED
+            self._release()
+            raise
+
+    def _drive_here(self, verb: Verb[Any]) -> None:
+        try:
+            self.drive(verb)
+        except BaseException as error:
+            self._kept.append(error)
+        finally:
+            self._serves = False
+            self._release()
+
+    async def _serve(self, host: Host) -> int:
+        """Run whenever there is something to run, until stopped."""
+        while not self._stop_asked:
+            try:
+                await self._driver.run(host)
+            except BaseException as error:
+                if is_cancelled(error):
+                    raise
+                self._engine.pause("error")
+                self._kept.append(error)
+            self._kept += self._take_errors()
+            if self._has_become_idle():
+                await host.next(None)
+        return 0
+
+    def _has_become_idle(self) -> bool:
+        """Mark the net as idle, unless somebody has woken it meanwhile."""
+        with self._changed:
+            if self._driver.woken or self._stop_asked:
+                return False
+            self._idle = True
+            self.state = NetState.RUNNING if self._engine.paused_by is None else NetState.PAUSED
+            self._tell()
+            return True
+
+    def _who_drives(self) -> str:
+        if not self._serves:
+            return super()._who_drives()
+        return "it does so in the background" + (": resume() it" if self._engine.paused_by is not None else "")
+
+
 # %%
 #|export
-class Control(Hosting):
+class Control(Background):
     """The verbs of a net over its driver. See the top of this chapter."""
 
     STOP_WAIT = 30.0  # seconds that stop() waits for a run elsewhere
 
+    def wait_until_blocked(self, timeout: float | None = None) -> bool:
+        """Wait until nothing runs and nothing will by itself. Raises what went wrong in the background."""
+        self._must_be_outside("wait_until_blocked")
+        is_blocked = self._wait_for("wait_until_blocked", self._is_at_rest, timeout)
+        self.raise_kept()
+        return is_blocked
+
+    async def async_wait_until_blocked(self, timeout: float | None = None) -> bool:
+        """`wait_until_blocked`, that lets the loop run."""
+        self._must_be_outside("async_wait_until_blocked")
+        is_blocked = await self._async_wait_for(self._is_at_rest, timeout)
+        self.raise_kept()
+        return is_blocked
+
     def pause(self, wait: bool = False) -> None:
         """Let running epochs finish and start no others. With `wait`, return when they are done."""
         if self._ask_pause() and wait and not self._inside():
-            self.must_not_block("pause")
-            with self._changed:
-                self._changed.wait_for(lambda: not self._driving)
+            self._wait_for("pause", self._is_at_rest)
 
     async def async_pause(self, wait: bool = False) -> None:
         """`pause`, that lets the loop run while it waits."""
         if self._ask_pause() and wait and not self._inside():
-            await self.until_free()
+            await self._async_wait_for(self._is_at_rest)
 
     def _ask_pause(self) -> bool:
-        """Ask for a pause. True if somebody drives the net."""
+        """Ask for a pause. True if something may still be running."""
         self.must_not_be_stopped("pause")
-        self._engine.pause("user")
-        self.wake()
         with self._changed:
-            if not self._driving:
+            self._engine.pause("user")
+            if self._is_at_rest():
                 self.state = NetState.PAUSED
-            return self._driving
-
-    def resume(self) -> None:
-        """Lift a pause. Runs nothing by itself."""
-        self.must_not_be_stopped("resume")
-        with self._changed:
-            if not self._stop_asked:
-                self._engine.resume()
+                return False
+            self.wake()
+            return True
 
     def stop(self) -> None:
         """Stop for good: running threads finish, async attempts are cancelled, stop functions are called. Raises what
-        these raised."""
+        these raised, and what went wrong in the background."""
         if self._ask_stop():
-            self.must_not_block("stop")
-            with self._changed:
-                if not self._changed.wait_for(lambda: not self._driving, self.STOP_WAIT):
-                    raise self._still_running()
+            if not self._wait_for("stop", self._is_free, self.STOP_WAIT):
+                raise self._still_running()
             self.drive(self._close)
+        self.raise_kept()
 
     async def async_stop(self) -> None:
         """`stop`, that lets the loop run while it waits."""
         if self._ask_stop():
-            if not await self.until_free(self.STOP_WAIT):
+            if not await self._async_wait_for(self._is_free, self.STOP_WAIT):
                 raise self._still_running()
             await self.on_this_loop(self._close)
+        self.raise_kept()
 
     def _ask_stop(self) -> bool:
         """Ask for the end. True if the caller should wait for it and close the run."""
@@ -357,8 +564,77 @@ class Control(Hosting):
             return not (self._driving and self._inside())
 
     def _still_running(self) -> NetStateError:
-        running = ", ".join(str(attempt) for attempt in self._engine.running)
+        running = ", ".join(str(attempt) for attempt in list(self._engine.running))
         return NetStateError("stop", f"still running after {self.STOP_WAIT:g} s: {running}")
+
+
+# %% [markdown]
+# ## What a net is doing now
+#
+# `poll()` looks, and changes nothing. What was injected is routed when the net runs next, and until then counts as waiting.
+
+
+# %%
+#|export
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """What is going on at a node, or in a net as a whole, in numbers of epochs and of packets.
+
+    running: epochs whose function is being called. startable: epochs that wait to be started. retrying: epochs that wait
+    for their next attempt. waiting_packets: packets on the edges into the node and at its input ports.
+    finished, failed, cancelled: epochs that have ended, since the net was made: well; given up; or by `cancel_epoch`, a
+    stop or an interrupt.
+    """
+
+    running: int = 0
+    startable: int = 0
+    retrying: int = 0
+    waiting_packets: int = 0
+    finished: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NetStatus(NodeStatus):
+    """What a net is doing: the sums over its nodes, and
+
+    state: CREATED, RUNNING, PAUSED or STOPPED. paused_by: "user", "error", "signal", "limit", or None.
+    blocked: nothing runs, and nothing could start: there is nothing to start, or the net is paused or stopped.
+    nodes: the status of each node, by name.
+    """
+
+    state: NetState = NetState.CREATED
+    paused_by: str | None = None
+    blocked: bool = True
+    nodes: "dict[str, NodeStatus]" = field(default_factory=dict)
+
+
+# %%
+#|export
+def status_of(control: Control) -> NetStatus:
+    """What a net is doing now. From any thread."""
+    engine, ledger = control._engine, control._engine.ledger
+    running = Counter(attempt.task.node_name for attempt in list(engine.running))
+    retrying = Counter(retry.attempt.task.node_name for retry in engine.waiting_retries())
+    nodes = {
+        name: NodeStatus(
+            running[name],
+            counts.startable,
+            retrying[name],
+            counts.waiting_packets,
+            counts.finished,
+            failed := engine.tasks[name].failed,
+            counts.cancelled - failed,
+        )
+        for name, counts in ledger.counts().items()
+    }
+    sums: dict[str, Any] = {name: sum(getattr(node, name) for node in nodes.values()) for name in NodeStatus.__slots__}
+    with control._changed:
+        state, paused_by, is_at_rest = control.state, engine.paused_by, control._is_at_rest()
+    could_begin = not control.is_stopped() and paused_by is None and engine.could_begin()
+    blocked = is_at_rest and not could_begin
+    return NetStatus(**sums, state=state, paused_by=paused_by, blocked=blocked, nodes=nodes)
 
 
 # %% [markdown]

@@ -188,16 +188,21 @@ def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> None:
         time.sleep(0.001)
 
 
-def python(code: str, cwd: str | os.PathLike[str] | None = None, *, measured: bool = True, **env: str) -> str:
-    """What a fresh process prints that runs this code. The tests' own modules can be imported there. Not `measured`:
-    without coverage, whose tracer holds a lock that a signal at a bad moment would leave locked."""
+def environment(measured: bool = True) -> dict[str, str]:
+    """The variables of a fresh process that can import netrun and the tests' own modules."""
     here = Path(__file__).resolve().parents[1]
     path = os.pathsep.join([str(Path(netrun.__file__).parents[1]), str(here)])
     inherited = {name: value for name, value in os.environ.items() if measured or not name.startswith("COVERAGE_")}
+    return {**inherited, "PYTHONPATH": path}
+
+
+def python(code: str, cwd: str | os.PathLike[str] | None = None, *, measured: bool = True, **env: str) -> str:
+    """What a fresh process prints that runs this code. The tests' own modules can be imported there. Not `measured`:
+    without coverage, whose tracer holds a lock that a signal at a bad moment would leave locked."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=cwd,
-        env={**inherited, "PYTHONPATH": path, **env},
+        env={**environment(measured), **env},
         capture_output=True,
         text=True,
         timeout=60,

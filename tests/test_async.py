@@ -2,8 +2,6 @@
 
 import asyncio
 import contextvars
-import os
-import signal
 import threading
 import time
 from contextlib import suppress
@@ -11,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from netrun import Graph, Net, NetState, NetStateError, NodeExecutionFailed
-from tests.nets import JumpingClock, chain, contained, eventually, maps, node, python
+from tests.nets import JumpingClock, chain, contained, eventually, maps, node
 
 TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
 
@@ -427,80 +425,6 @@ def test_what_an_async_node_raises_while_others_run(kind) -> None:
         net.start()
     assert ended == ([] if interrupts else [1, 2])
     assert len(net.get_startable_epochs()) == (3 if interrupts else 0)
-    net._ledger.check()
-
-
-CTRL_C = """
-import asyncio, os, random, signal, threading, time
-from netrun import Net
-from tests.nets import chain
-
-async def pass_on(ctx, packets):
-    for packet in packets["in"]:
-        value = await ctx.consume_packet(packet)
-        await asyncio.sleep(0)
-        await ctx.send("out", value)
-
-def strike():
-    time.sleep(random.random() * 0.05)
-    os.kill(os.getpid(), signal.SIGINT)
-
-random.seed({seed})
-for _ in range(6):
-    net = Net(chain("A", "B"))
-    for name in "AB":
-        net.set_node_exec(name, pass_on)
-        net.set_node_config(name, defer_net_actions=True)
-    net.inject_packets("A", "in", range(800))
-    striker = threading.Thread(target=strike)
-    interrupted = False
-    async def main():
-        net.start()
-    try:
-        striker.start()
-        if {below}:
-            loop = asyncio.new_event_loop()  # asyncio.run would take SIGINT for itself
-            loop.run_until_complete(main())
-        else:
-            net.start()
-        striker.join()
-        time.sleep(0.01)
-    except KeyboardInterrupt:
-        interrupted = True
-    striker.join()
-    assert interrupted
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    net._ledger.check()
-    net.start()
-    net._ledger.check()
-    assert sorted(net.take_outputs("B", "out")) == list(range(800))
-print("whole")
-"""
-
-
-@pytest.mark.parametrize("below", [False, True])
-@pytest.mark.parametrize("seed", range(2))
-def test_ctrl_c_at_random_moments(seed: int, below: bool) -> None:
-    """Nothing is lost, torn or done twice, whatever it strikes."""
-    assert python(CTRL_C.format(seed=seed, below=below), measured=False).strip() == "whole"
-
-
-def test_ctrl_c_while_all_sleep() -> None:
-    """The sleeping attempts are cancelled at once."""
-    cleaned = []
-
-    async def sleepy(ctx, packets):
-        try:
-            await asyncio.sleep(3600)
-        finally:
-            cleaned.append(ctx.epoch_id)
-
-    net = net_of(sleepy, [1, 2])
-    threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
-    with pytest.raises(KeyboardInterrupt):
-        net.start()
-    assert len(cleaned) == len(net.get_startable_epochs()) == 2
-    assert net.state is NetState.PAUSED
     net._ledger.check()
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from math import inf
 
 import pytest
 from hypothesis import given, settings
@@ -307,49 +308,189 @@ def test_the_judge_is_not_asked_about_what_did_not_fail():
 # admission
 
 
-def test_admit_holds_one_node_back_until_its_moment():
-    """And says when to look again; the order within the node stays."""
-    moments = {"A": 5.0}
+class Answers:
+    """A limit that answers what a function says, and notes what it is told."""
+
+    def __init__(self, admit):
+        self.admit, self.told = admit, []
+
+    def begun(self, attempt, now):
+        self.told.append(("begun", attempt, now))
+
+    def ended(self, attempt):
+        self.told.append(("ended", attempt))
+
+
+def limit(engine, name, admit):
+    """Let a function say when an attempt of this node may begin."""
+    answers = Answers(admit)
+    engine.tasks[name].limits = (*engine.tasks[name].limits, answers)
+    return answers
+
+
+def test_a_limit_holds_one_node_back_until_its_moment():
+    """And says when to look again; the order within the node stays, and the shelf is not asked about in vain."""
+    moments, asked = {"A": 5.0, "B": None}, []
     ledger, engine, _ = engine_of("A", "B")
-    asked = []
-
-    def admit(epoch, now):
-        asked.append((epoch.node_name, now))
-        return moments.get(epoch.node_name)
-
-    engine.admit = admit
-    ids = ledger.inject("A", "in", [1, 2])
+    for name in "AB":
+        limit(engine, name, lambda now, name=name: asked.append((name, now)) or moments[name])
+    ids = ledger.inject("A", "in", range(3))
     ledger.inject("B", "in", [3])
     assert [attempt.task.node_name for attempt in begin_all(engine)] == ["B"]
-    assert asked == [("A", 0.0), ("A", 0.0), ("B", 0.0)]
+    assert asked == [("A", 0.0), ("B", 0.0)]
     assert engine.deadline() == 5.0
     ledger.check()
     assert begin_all(engine, 4.999) == []
     moments["A"] = 7.0
     assert begin_all(engine, 5.0) == []
     assert engine.deadline() == 7.0
-    del moments["A"]
+    moments["A"] = None
     assert [attempt.epoch._entered[0].id for attempt in begin_all(engine, 7.0)] == ids
     assert engine.deadline() is None
+    ledger.check()
 
 
 def test_a_moment_that_is_over_admits():
-    """`admit` may answer with the past."""
+    """A limit may answer with the past."""
     ledger, engine, _ = engine_of("A")
-    engine.admit = lambda epoch, now: now
+    limit(engine, "A", lambda now: now)
     ledger.inject("A", "in", [1])
     assert engine.begin(3.0) is not None
 
 
-def test_admit_is_not_asked_again_for_a_retry():
-    """The epoch was admitted; only its judge has a say."""
-    ledger, engine, _ = engine_of("A", judge=lambda outcome: 1.0)
-    asked = []
-    engine.admit = lambda epoch, now: asked.append(now)
+def test_all_limits_of_a_node_must_agree():
+    """The latest moment counts, `inf` above all; and what is not admitted is not told of."""
+    ledger, engine, _ = engine_of("A")
+    moments = [3.0, inf]
+    answers = [limit(engine, "A", lambda now, k=k: moments[k]) for k in range(2)]
     ledger.inject("A", "in", [1])
-    tell(engine, engine.begin(0), ValueError())
-    assert engine.begin(1.0) is not None
-    assert asked == [0]
+    assert (engine.begin(0.0), engine.deadline()) == (None, None)
+    moments[1] = 2.0
+    engine.try_again(engine.tasks["A"])
+    assert (engine.begin(0.0), engine.deadline()) == (None, 3.0)
+    assert [answer.told for answer in answers] == [[], []]
+    attempt = engine.begin(3.0)
+    assert [answer.told for answer in answers] == [[("begun", attempt, 3.0)]] * 2
+
+
+@pytest.mark.parametrize("error", [None, ValueError(), KeyboardInterrupt(), EpochCancelled("A", "e0")])
+def test_the_end_of_an_attempt_lets_the_next_one_be_tried(error):
+    """However it ended, once; and its limits are those that it began with."""
+    ledger, engine, _ = engine_of("A")
+    full = [False]
+    answers = limit(engine, "A", lambda now: inf if full[0] else None)
+    ledger.inject("A", "in", [1, 2])
+    attempt = engine.begin(0.0)
+    full[0] = True
+    assert engine.begin(0.0) is None
+    engine.tasks["A"].limits = ()
+    consume_all(engine, attempt)
+    tell(engine, attempt, error)
+    assert engine.conclude(Outcome(attempt, Ending.FINISHED)) is None
+    assert answers.told == [("begun", attempt, 0.0), ("ended", attempt)]
+    engine.resume()
+    assert engine.begin(0.0) is not None
+    ledger.check()
+
+
+def test_the_next_attempt_at_an_epoch_comes_under_the_limits_too():
+    """Those that are held come before what is new, in the order in which they were due; none is lost."""
+    ledger, engine, _ = engine_of("A", judge=lambda outcome: 1.0)
+    moment = [None]
+    limit(engine, "A", lambda now: moment[0])
+    ids = ledger.inject("A", "in", range(3))
+    for attempt in begin_all(engine):
+        tell(engine, attempt, ValueError())
+    ids += ledger.inject("A", "in", [3])
+    moment[0] = inf
+    assert begin_all(engine, 1.0) == []
+    assert engine.deadline() is None
+    assert [retry.attempt.epoch._entered[0].id for retry in engine.waiting_retries()] == ids[:3]
+    assert engine.could_begin()
+    moment[0] = 4.0
+    engine.try_again(engine.tasks["A"])
+    assert begin_all(engine, 2.0) == []
+    assert engine.deadline() == 4.0
+    ledger.check()
+    assert [attempt.epoch._entered[0].id for attempt in begin_all(engine, 4.0)] == ids
+
+
+def test_retries_that_are_held_are_given_back_too():
+    """When the net is stopped, with their order and their earlier attempts."""
+    ledger, engine, _ = engine_of("A", judge=lambda outcome: outcome.attempt.epoch._number)
+    limit(engine, "A", lambda now: None if now < 1 else inf)
+    ledger.inject("A", "in", range(3))
+    order = ledger.startable() or ledger.route() or ledger.startable()
+    for attempt in begin_all(engine):
+        tell(engine, attempt, ValueError())
+    assert begin_all(engine, 2.0) == []  # two are due by now, and held
+    engine.give_back_waiting()
+    assert ledger.startable() == order
+    assert engine.waiting_retries() == []
+    ledger.check()
+    assert len(engine.begin(0.5).earlier) == 1
+
+
+def test_a_node_at_its_limit_costs_nothing_to_wait_for():
+    """Each start asks about two epochs, however many wait; other nodes' epochs keep their places."""
+    ledger, engine, _ = engine_of("A", "B")
+    asked = []
+    answers = limit(engine, "A", lambda now: asked.append(now) or float(len(answers.told)))
+    begun, others = [], []
+    ledger.inject("A", "in", range(2000))
+    ledger.inject("B", "in", range(2000))
+    for now in range(500):
+        for attempt in begin_all(engine, float(now)):
+            (begun if attempt.task.node_name == "A" else others).append(attempt)
+    assert len(begun) == 500
+    assert len(others) == 2000
+    assert len(asked) == 1000
+    assert [attempt.epoch._number for attempt in begun] == sorted(attempt.epoch._number for attempt in begun)
+    ledger.check()
+
+
+def test_what_becomes_startable_meanwhile_waits_behind_the_shelf():
+    """Though its moment has come when it is looked at."""
+    ledger, engine, _ = engine_of("A", "B")
+    moment = [5.0]
+    limit(engine, "A", lambda now: moment[0])
+    ids = ledger.inject("A", "in", [1])
+    assert engine.begin(0.0) is None
+    ids += ledger.inject("A", "in", [2])
+    moment[0] = None  # it would be admitted, but is younger than what is shelved
+    assert engine.begin(1.0) is None
+    assert [attempt.epoch._entered[0].id for attempt in begin_all(engine, 5.0)] == ids
+
+
+# the budget
+
+
+def test_the_budget_counts_epochs_not_attempts():
+    """One more pauses the net, once; what has no function, or is not admitted, is not one more."""
+    ledger, engine, _ = engine_of("A", "B", "C", judge=lambda outcome: 0.0)
+    engine.tasks["B"].exec_node_func = None
+    limit(engine, "C", lambda now: 9.0)
+    engine.max_epochs = 2
+    engine.count_anew()
+    ledger.inject("B", "in", [1])
+    ledger.inject("C", "in", [1])
+    ledger.inject("A", "in", [1, 2])
+    first = engine.begin(0.0)
+    tell(engine, first, ValueError())
+    assert engine.begin(0.0).epoch is first.epoch
+    engine.begin(0.0)
+    assert (engine.begin(0.0), engine.paused_by, engine.take_limit()) == (None, None, None)
+    ledger.inject("A", "in", [3])
+    assert (engine.begin(0.0), engine.paused_by) == (None, "limit")
+    error = engine.take_limit()
+    assert (error.limit, engine.take_limit()) == (2, None)
+    assert "2 epochs" in str(error)
+    ledger.check()
+    engine.resume()
+    assert engine.begin(0.0) is not None
+    assert engine.begin(9.0).task.node_name == "C"
+    assert engine.begin(9.0) is None
+    assert engine.paused_by is None
 
 
 # time-outs
@@ -403,7 +544,7 @@ def test_a_timed_out_attempt_can_be_retried():
 
 
 def test_the_earliest_moment_counts():
-    """A running deadline, a retry, and a moment that `admit` named."""
+    """A running deadline, a retry, and a moment that a limit named."""
     ledger, engine, _ = engine_of("A", "B", timeout=9, judge=lambda outcome: 4.0)
     ledger.inject("A", "in", [1, 2])
     assert engine.deadline() is None
@@ -411,7 +552,7 @@ def test_the_earliest_moment_counts():
     assert engine.deadline() == 9.0
     tell(engine, first, ValueError())
     assert engine.deadline() == 4.0
-    engine.admit = lambda epoch, now: 3.0
+    limit(engine, "B", lambda now: 3.0)
     ledger.inject("B", "in", [1])
     assert engine.begin(0) is None
     assert engine.deadline() == 3.0
@@ -461,18 +602,36 @@ def test_a_wave_waits_for_its_retries():
     assert tell(engine, again, now=2.0) is Verdict.COMMIT
 
 
-def test_a_wave_passes_over_what_is_not_admitted():
-    """It does not wait for a moment that may never come."""
+def test_a_wave_waits_for_what_is_not_admitted_yet():
+    """It belongs to the wave, like a retry; what came after its beginning does not, though it be admitted."""
     ledger, engine, _ = engine_of("A", "B")
-    engine.admit = lambda epoch, now: 5.0 if epoch.node_name == "A" and now < 5.0 else None
-    ledger.inject("A", "in", [1])
+    limit(engine, "A", lambda now: 5.0)
+    first = ledger.inject("A", "in", [1])
     ledger.inject("B", "in", [2])
     engine.begin_wave()
     assert engine.begin(0).task.node_name == "B"
-    assert (engine.begin(0), engine.deadline()) == (None, None)
+    ledger.inject("A", "in", [3])
+    ledger.inject("B", "in", [4])
+    assert (engine.begin(0), engine.deadline()) == (None, 5.0)
+    ledger.check()
+    assert engine.begin(5.0).epoch._entered[0].id == first[0]
+    assert (engine.begin(5.0), engine.deadline()) == (None, None)
     engine.end_wave()
-    assert engine.deadline() == 5.0
-    assert engine.begin(5.0).task.node_name == "A"
+    assert [attempt.task.node_name for attempt in begin_all(engine, 5.0)] == ["A", "B"]
+    ledger.check()
+
+
+def test_a_wave_does_not_wait_for_a_moment_of_what_came_after_it():
+    """What was to be looked at later is tried again at the beginning of a wave, and may lie beyond it."""
+    ledger, engine, _ = engine_of("A")
+    limit(engine, "A", lambda now: 5.0)
+    ledger.inject("A", "in", [1])
+    assert (engine.begin(0), engine.deadline()) == (None, 5.0)
+    engine.begin_wave()
+    assert engine.deadline() is None
+    assert (engine.begin(0), engine.deadline()) == (None, 5.0)
+    assert engine.begin(5.0) is not None
+    assert engine.deadline() is None
 
 
 def test_paused_begins_nothing_and_keeps_the_first_reason():

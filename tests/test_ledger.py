@@ -7,6 +7,8 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from netrun import (
     CannotFinishNonEmptyEpochError,
@@ -33,6 +35,7 @@ from netrun import (
 from netrun.acts import OVER, held
 from netrun.books import READY_LIMIT, Holder
 from netrun.ledger import Ledger
+from netrun.packets import Epoch
 from tests.graphs import at_least, chain, edge, entry, exit, graph, node, nonempty
 from tests.ledgers import begin, dump, dump_sim, has_left, inside, is_running, ledger_of
 
@@ -731,30 +734,80 @@ def test_who_gave_an_epoch_back_may_no_longer_act_on_it() -> None:
 def test_shelved_epochs_come_back_at_their_place() -> None:
     """By when they were made; other nodes' stay on their shelf. They count as startable meanwhile."""
     ledger = ledger_of(graph([node("A", ["in"]), node("B", ["in"])]))
-    epochs = []
     for name in "ABABAB":
         ledger.create_epoch(name)
     order = ledger.startable()
-    for _ in range(4):
+    for _ in range(2):
         epoch = ledger.next()
         assert epoch is not None
-        epochs.append(epoch)
         ledger.shelve(epoch)
         ledger.check()
+    assert ledger.next() is None  # later ones wait behind the first of their node
+    ledger.check()
     assert ledger.startable() == order
     assert ledger.startable("A") == order[::2]
     assert ledger.startable("B") == order[1::2]
-    assert ledger.queued() == 2
     ledger.unshelve("A")
     ledger.check()
-    ledger.route()
-    ledger.check()
-    assert [epoch.id for epoch in ledger._ready] == [order[0], order[2], order[4], order[5]]
+    taken = [ledger.next() for _ in range(3)]
+    assert [epoch.id for epoch in taken if epoch] == order[::2]
+    assert ledger.next() is None
     ledger.unshelve("A")  # nothing there: nothing happens
     ledger.unshelve("B")
     ledger.route()
-    assert [epoch.id for epoch in ledger._ready] == order
+    for epoch in reversed(taken):
+        assert epoch is not None
+        ledger.put_back(epoch)
+    ledger.check()
     assert [epoch.id for epoch in iter(ledger.next, None)] == order
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(["make A", "make B", "next", "shelve", "open A", "open B", "put back"]), max_size=60))
+def test_shelves_keep_the_order(script: list[str]) -> None:
+    """Whatever is shelved and opened when: what `next` gives is the oldest that it may give."""
+    ledger = ledger_of(graph([node("A", ["in"]), node("B", ["in"])]))
+    waiting: dict[str, list[str]] = {"A": [], "B": []}  # by node, oldest first
+    closed: dict[str, list[str]] = {"A": [], "B": []}  # those that were shelved since it was opened last
+    opened: list[str] = []
+    taken: Epoch | None = None
+    for step in script:
+        verb, _, name = step.rpartition(" ")
+        if verb == "make":
+            waiting[name].append(ledger.create_epoch(name).id)
+        elif verb == "open":
+            ledger.unshelve(name)
+            opened.append(name)
+        elif taken is not None and step in ("shelve", "put back"):
+            name = taken.node_name
+            waiting[name] = sorted([taken.id, *waiting[name]], key=number_of)
+            if step == "shelve":
+                ledger.shelve(taken)
+                closed[name].append(taken.id)
+            else:
+                ledger.put_back(taken)
+            taken = None
+        elif step == "next" and taken is None:
+            for name in opened:  # what is shelved between an opening and the next look was opened, too
+                closed[name].clear()
+            opened.clear()
+            open_ = [ids[0] for name, ids in waiting.items() if ids and not closed[name]]
+            taken = ledger.next()
+            assert (taken and taken.id) == min(open_, key=number_of, default=None)
+            if taken is not None:
+                waiting[taken.node_name].remove(taken.id)
+                ledger._ready.appendleft(taken)  # for the check
+                ledger.check()
+                ledger._ready.popleft()
+    for name in "AB":
+        ledger.unshelve(name)
+    left = sorted([*waiting["A"], *waiting["B"]], key=number_of)
+    assert [epoch.id for epoch in iter(ledger.next, None)] == left
+
+
+def number_of(id: str) -> int:
+    """The number in an epoch's id."""
+    return int(id[1:].partition("-")[0])
 
 
 def test_epochs_start_in_the_order_in_which_they_became_startable() -> None:

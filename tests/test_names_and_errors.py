@@ -14,6 +14,7 @@ from netrun import (
     ConfigError,
     DeferredPacketIdAccessError,
     EpochCancelled,
+    EpochLimitReached,
     EpochTimeout,
     GraphError,
     GraphFinding,
@@ -77,6 +78,7 @@ def test_the_error_classes_of_the_simulator_that_its_all_leaves_out_are_there() 
 CAUSE = ValueError("bad line")
 
 ERRORS: list[tuple[type[NetrunRuntimeError], dict[str, Any], list[str]]] = [
+    (EpochLimitReached, {"limit": 5}, ["5 epochs were started", "counts anew", "max_epochs"]),
     (
         PacketTypeMismatch,
         {"packet_id": "p1-x", "expected_type": int, "actual_type": str, "port_name": "in", "node_name": "Parse"},

@@ -43,7 +43,7 @@ def test_continue_keeps_no_failures_behind() -> None:
     """A net that runs on for ever must not grow."""
     net = net_of(range(-500, 0), on_error="continue", dead_letter_limit=3)
     net.start()
-    assert (net._engine.given_up, net._engine.failures, len(net.dead_letter_queue)) == (500, [], 3)
+    assert (net.poll().failed, net._engine.failures, len(net.dead_letter_queue)) == (500, [], 3)
 
 
 def test_pause_starts_no_more_and_raises_nothing() -> None:
@@ -156,7 +156,7 @@ def test_what_interrupts_there_leaves_when_all_is_done(kind, where: str) -> None
         net.start()
     assert raised.value is error
     assert len(heard) == 1
-    assert net._engine.given_up == 1
+    assert net.poll().failed == 1
     net._ledger.check()
     net.start()
     assert net.take_outputs("A", "out") == [2]

@@ -4,21 +4,19 @@ __all__ = ['BeforeCancel', 'Clock', 'Driver', 'Mailbox', 'MonotonicClock', 'Stag
 
 # %% pts/02b_driver.pct.py 2
 import inspect
-import os
-import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from threading import Thread, Timer, current_thread, main_thread
+from threading import Thread
 from math import inf
 from time import monotonic
-from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .context import AsyncNodeExecutionContext, NodeExecutionContext, NodeFailureContext
 from .execution import Attempt, Ending, Engine, Outcome, Task, Verdict, outcome_of
 from .ledger import Ledger
+from .signals import CALLS, HANDING_OVER, WAITING, Guard
 from .values import StoredValues, awaited, run_coroutine
 
 if TYPE_CHECKING:
@@ -67,13 +65,15 @@ Report = Callable[[Outcome], None]
 class InlineCarrier:
     """Runs attempts one at a time. `in_thread` is the one that runs in a thread of its own, if any."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, now: Callable[[], float]) -> None:
+        self._ledger, self._now = ledger, now
         self.in_thread: Attempt | None = None
 
     def begin(self, attempt: Attempt, report: Report) -> Outcome | None:
         """Run an attempt. Returns its outcome, or None when `report` will be called with it."""
         if attempt.deadline is None:
+            if attempt.limits:
+                attempt.begun = self._now()
             return call(attempt, self._ledger)
         run = copy_context().run
         thread = Thread(target=run, args=(self._run, attempt, report), name=f"netrun {attempt}", daemon=True)
@@ -85,6 +85,7 @@ class InlineCarrier:
         return None
 
     def _run(self, attempt: Attempt, report: Report) -> None:
+        attempt.begun = self._now()
         report_in_time(call(attempt, self._ledger), report)
 
 
@@ -336,93 +337,12 @@ def add_causes(error: BaseException, others: list[BaseException]) -> None:
         error.__cause__ = BaseExceptionGroup("what caused this, and what failed after it", [*causes, *others])
 
 # %% pts/02b_driver.pct.py 15
-LOOPS: set[CodeType] = set()  # what these call is a loop
-WAITING: set[CodeType] = {MonotonicClock.wait.__code__}
-HANDING_OVER: set[CodeType] = {  # whatever these call is a user's code
+CALLS |= {call.__code__}
+WAITING |= {MonotonicClock.wait.__code__}
+HANDING_OVER |= {
     *WAITING,
     *(func.__code__ for func in (call, call_with, run_coroutine, awaited, StoredValues.call_function)),
 }
-
-
-class Interrupts:
-    """Holds SIGINT back while netrun's own code runs. `pending` when one is held back. `running` are the attempts."""
-
-    def __init__(self, running: Mapping[Attempt, Any]) -> None:
-        self._running = running
-        self.pending = False
-        self.cancel_run: Callable[[BaseException], None] | None = None  # of the loop that a run is on
-        self._before: Any = None
-        self._depth = 0
-
-    def __enter__(self) -> None:
-        if current_thread() is main_thread():
-            self._depth += 1
-            if self._depth == 1 and callable(signal.getsignal(signal.SIGINT)):
-                self._before = signal.signal(signal.SIGINT, self._strike)
-
-    def __exit__(self, *_: object) -> None:
-        if current_thread() is main_thread():
-            self._depth -= 1
-        if self._before is not None and not self._depth:
-            before, self._before = self._before, None
-            signal.signal(signal.SIGINT, before)
-            if self.pending:
-                self.pending = False
-                before(signal.SIGINT, None)
-
-    def let_through(self) -> None:
-        """Let one that is pending strike here."""
-        self.pending = False
-        if self._before is not None:
-            self._before(signal.SIGINT, None)
-
-    def _strike(self, number: int, frame: FrameType | None) -> None:
-        if frame is None or not (is_ours := _is_ours(frame)):
-            self._before(number, frame)
-        elif is_ours is _IN_A_LOOP and self.cancel_run is not None:
-            try:
-                self._before(number, frame)
-            except BaseException as error:  # raised here, it would tear the loop
-                self.cancel_run(error)
-        elif not self.pending:
-            self.pending = True
-            if self._before is signal.default_int_handler and _is_in_a_call(frame):
-                for attempt in self._running:
-                    if not attempt.task.is_async:
-                        attempt.over = KeyboardInterrupt()  # what its next act will raise
-            again = Timer(0.001, self._strike_again)
-            again.daemon = True
-            again.start()
-
-    def _strike_again(self) -> None:
-        """A function that runs for long may be in an act of its own just now: try once more."""
-        if self.pending:
-            self.pending = False
-            os.kill(os.getpid(), signal.SIGINT)
-
-
-def _is_in_a_call(frame: FrameType | None) -> bool:
-    """Whether this is below a call of a node function."""
-    while frame is not None and frame.f_code is not call.__code__:
-        frame = frame.f_back
-    return frame is not None
-
-
-_IN_A_LOOP = "in a loop"
-
-
-def _is_ours(frame: FrameType) -> bool | str:
-    """Whether netrun's own code runs, or what it has called, and does not just wait for something."""
-    if frame.f_code in WAITING:
-        return False
-    is_top, caller = True, frame
-    while caller is not None:
-        if caller.f_globals.get("__name__", "").startswith("netrun."):
-            if caller.f_code in LOOPS:
-                return _IN_A_LOOP
-            return is_top or caller.f_code not in HANDING_OVER
-        is_top, caller = False, caller.f_back  # type: ignore[assignment]
-    return False
 
 # %% pts/02b_driver.pct.py 17
 BREATH = 0.005  # seconds that the driver goes on without letting run what is beside it
@@ -431,13 +351,13 @@ BREATH = 0.005  # seconds that the driver goes on without letting run what is be
 class Settling:
     """How the driver ends attempts."""
 
-    _woken = False  # whether somebody woke the driver since it looked last
+    woken = False  # whether somebody woke the driver since it looked last
 
     def __init__(self, engine: Engine, stage: Stage, clock: Clock) -> None:
         self.engine, self.stage, self.clock = engine, stage, clock
-        self.inline = InlineCarrier(engine.ledger)
+        self.inline = InlineCarrier(engine.ledger, lambda: self.clock.now())
         self.mailbox: Mailbox = SimpleQueue()
-        self.interrupts = Interrupts(engine.running)
+        self.guard = Guard(engine.running)
         self.before_cancel: BeforeCancel = _nothing_before
         self.host: Host = ThreadHost(self.mailbox, clock)
         self.async_tasks: set[str] = set()  # nodes with an async function
@@ -452,8 +372,8 @@ class Settling:
 
     async def _fail(self, failed: Outcome, reraise: bool = True) -> None:
         """Deal with an attempt that was not committed. Raises what interrupted it, or a function that was told of it."""
-        if isinstance(failed.error, KeyboardInterrupt):
-            self.interrupts.pending = False  # this is the one
+        if isinstance(failed.error, (KeyboardInterrupt, SystemExit)):
+            self.guard.pending = None  # this is the one
         interrupts = [failed.error] if failed.ending is Ending.INTERRUPTED else [await self._tell_failure_func(failed)]
         sentence, at = self.engine.sentence(failed), datetime.now(UTC)
         if _loses(failed, sentence.verdict):
@@ -480,7 +400,7 @@ class Settling:
             await self._end_interrupted(attempts, error)
 
     async def _end_interrupted(self, attempts: list[Attempt], error: BaseException) -> None:
-        self._woken = False
+        self.woken = False
         for outcome in self.host.ready():
             if outcome.attempt not in attempts or not is_cancelled(outcome.error):
                 await self._end(outcome, reraise=False)
@@ -495,14 +415,14 @@ class Driver(Settling):
 
     def wake(self) -> None:
         """Let the driver look again, if it waits. From any thread."""
-        if not self._woken:
-            self._woken = True
+        if not self.woken:
+            self.woken = True
             self.host.put(None)
 
     async def run(self, host: Host) -> int:
         """Run until blocked or paused. Returns how many attempts there were. Raises only what interrupts: the error of
         an interrupted node function, of a start function, or of the driver's own thread."""
-        self.host, self._woken = host, False
+        self.host, self.woken = host, False
         try:
             return await self._run()
         except BaseException as error:
@@ -515,8 +435,8 @@ class Driver(Settling):
         engine, now, begun, host = self.engine, self.clock.now, 0, self.host
         breath = monotonic() + BREATH if host.lets_others_run else inf
         while True:
-            if self.interrupts.pending:
-                self.interrupts.let_through()
+            if self.guard.pending is not None:
+                self.guard.let_through()
             if self.stage.late:
                 await self.stage.open_late(host)
             attempt = engine.begin(now()) if self.inline.in_thread is None else None
@@ -542,7 +462,7 @@ class Driver(Settling):
         if until is None and not self.engine.running:
             return False
         outcome = await self.host.next(until)
-        self._woken = False
+        self.woken = False
         if outcome is not None:
             await self._end(outcome)
         elif until is not None:
@@ -552,7 +472,7 @@ class Driver(Settling):
     async def _breathe(self) -> None:
         """Let others run, and deal with what they have brought."""
         await self.host.breathe()
-        self._woken = False
+        self.woken = False
         outcomes = iter(self.host.ready())
         try:
             for outcome in outcomes:

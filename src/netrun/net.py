@@ -10,12 +10,13 @@ from typing import Any, Self
 
 from netrun_sim import Graph
 
-from .control import Control, NetState
-from .core import ConfigError, NodeConfig, NodeExecutionFailed, unknown_name
+from .control import Control, NetState, NetStatus, status_of
+from .core import ConfigError, NodeConfig, NodeExecutionFailed, check_count, unknown_name
 from .driver import Driver, MonotonicClock, Stage, is_async, is_generator
 from .execution import Engine, NodeFunc, Task
 from .failures import Aftermath, DeadLetterEntry, DeadLetterQueue, RetryPolicy, redrive
 from .ledger import Ledger
+from .limits import limits_of
 from .packets import Epoch, Packet
 from .routing import Door, Outlet
 from .values import PacketValueStore
@@ -68,6 +69,12 @@ def _values(name: str, values: Any) -> list[Any]:
     return list(values)
 
 # %% pts/12_net.pct.py 7
+def _check_run_options(max_epochs: Any, handle_signals: Any) -> None:
+    check_count("max_epochs", max_epochs)
+    if not isinstance(handle_signals, bool):
+        raise ConfigError(f"handle_signals must be True or False, not {handle_signals!r}.")
+
+
 def _check_error_options(on_error: str, error_callback: Any) -> None:
     if on_error not in ("continue", "pause", "raise"):
         raise ConfigError(f"on_error is 'continue', 'pause' or 'raise', not {on_error!r}.")
@@ -100,8 +107,11 @@ class Nodes:
         dead_letter_path: str | os.PathLike[str] | None = None,
         dead_letter_callback: Callable[[DeadLetterEntry], Any] | None = None,
         dead_letter_limit: int | None = None,
+        max_epochs: int | None = None,
+        handle_signals: bool = True,
     ) -> None:
         _check_error_options(on_error, error_callback)
+        _check_run_options(max_epochs, handle_signals)
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
         self._graph = graph
         self._ledger = Ledger(graph, values)
@@ -114,8 +124,10 @@ class Nodes:
         self._dead_letter_queue = _queue(dead_letter_queue, dead_letter_path, dead_letter_callback, dead_letter_limit)
         self._engine.judge = RetryPolicy()
         self._engine.on_error = on_error
+        self._engine.max_epochs = max_epochs
         self._driver.before_cancel = Aftermath(self._ledger, self._dead_letter_queue, error_callback)
         self._control = Control(self._driver)
+        self._control.handles_signals = handle_signals
 
     @property
     def graph(self) -> Graph:
@@ -181,12 +193,16 @@ class Nodes:
             self._driver.async_tasks.discard(node_name)
         self._stage.changed(task)
         self._ledger.unshelve(node_name)
+        self._control.wake()
 
     def set_node_config(self, node_name: str, **options: Any) -> None:
         """Set options of a node, see `NodeConfig`; the others stay. Takes effect with the node's next attempt. Raises
         `NodeNotFoundError`, or `ConfigError` for an unknown option or a bad value."""
         task = self._task(node_name)
         task.config = task.config.merged(**options)
+        task.limits = limits_of(task.config, task.limits)
+        self._ledger.unshelve(node_name)
+        self._control.wake()
 
     def get_node_config(self, node_name: str) -> NodeConfig:
         """The options of a node. Raises `NodeNotFoundError`."""
@@ -277,39 +293,57 @@ class Net(Contents):
     error_callback: called as `error_callback(exception, node_name, epoch_id)` for each epoch that is given up.
     dead_letter_queue: where such epochs are kept: "memory", "file" (needs `dead_letter_path`), "callback" (needs
         `dead_letter_callback`), or a callable; see `DeadLetterQueue`. dead_letter_limit: how many at the most.
+    max_epochs: how many epochs one run may start, or None for no limit. With one more the net pauses, and `start` raises
+        `EpochLimitReached`; the next `start` counts anew. For nets that might run for ever.
+    handle_signals: while `start` or `run_step` runs in the main thread, the first SIGINT or SIGTERM pauses the net, and
+        only the second cancels what runs and raises. False: Ctrl-C raises at once, SIGTERM is left alone.
 
     Give the nodes their functions with `set_node_exec`, put values in with `inject_packets`, run with `start`, and take
     what came out with `take_outputs`; or do all three with `run`. A net may be used from any thread; one at a time runs
     it. `with net:` calls the start functions at the beginning of the block and stops the net at its end.
     """
 
-    def start(self) -> None:
+    def start(self, threaded: bool = False) -> None:
         """Run until nothing more can happen; then the net is PAUSED, and can be started again.
+
+        threaded: return at once and run in a thread of the net's own until `stop`: the net idles when it is blocked, and
+            goes on when something is injected. `wait_until_blocked` waits for it, and raises what went wrong in it.
 
         Works in a script, in a thread, and where a loop is running. Epochs of async nodes run at the same time, on a loop
         of the run's own. Raises `NodeExecutionFailed` when a node gave an epoch up (the rest is as it was, and `start`
-        goes on with it), `NetStateError` when the net is running already or stopped, and what a start or stop function
-        raised.
+        goes on with it), `NetStateError` when the net is running already or stopped, `EpochLimitReached`, and what a start
+        or stop function raised. In the main thread the first SIGINT or SIGTERM pauses the net, see `handle_signals`.
         """
-        self._control.drive(self._control.start)
+        if threaded:
+            self._control.start_threaded()
+        else:
+            self._control.drive(self._control.start, pauses=True)
 
     async def async_start(self) -> None:
         """`start` on the caller's loop. When the caller is cancelled, so are the running attempts: their epochs are
         startable again, or cancelled with a dead letter if they had acted on the net, and the net is PAUSED."""
-        await self._control.on_this_loop(self._control.start)
+        await self._control.on_this_loop(self._control.start, pauses=True)
 
-    def run_step(self, start_epochs: bool = True) -> bool:
+    def run_step(self, start_epochs: bool = True, threaded: bool = False) -> bool:
         """Run one wave: start what is startable now, and wait for all of it. What that makes startable waits for the
         next step. The net stays RUNNING, its start functions called, until `stop`. True if anything ran; after a pause
         nothing does until `start` or `resume`.
 
-        start_epochs: False only routes what was injected. Raises as `start` does.
+        start_epochs: False only routes what was injected.
+        threaded: return at once, and run the wave in the background. True if there is anything to run then;
+            `wait_until_blocked` waits for it.
+
+        Raises as `start` does.
         """
-        return self._control.drive(self._control.run_step) if start_epochs else self._route()
+        if not start_epochs:
+            return self._route()
+        return self._control.step_threaded() if threaded else self._control.drive(self._control.run_step, pauses=True)
 
     async def async_run_step(self, start_epochs: bool = True) -> bool:
         """`run_step` on the caller's loop."""
-        return await self._control.on_this_loop(self._control.run_step) if start_epochs else self._route()
+        if not start_epochs:
+            return self._route()
+        return await self._control.on_this_loop(self._control.run_step, pauses=True)
 
     def _route(self) -> bool:
         self._must_not_be_stopped("run_step")
@@ -318,7 +352,8 @@ class Net(Contents):
 
     def pause(self, wait: bool = False) -> None:
         """Let running epochs finish and start no others. With `wait`, return when they are done; from inside a node it
-        never waits. Raises `NetStateError` on a stopped net, and where waiting would block the loop that runs it."""
+        never waits. May be called from any thread. Raises `NetStateError` on a stopped net, and where waiting would block
+        the loop that runs it."""
         self._control.pause(wait)
 
     async def async_pause(self, wait: bool = False) -> None:
@@ -326,21 +361,39 @@ class Net(Contents):
         await self._control.async_pause(wait)
 
     def resume(self) -> None:
-        """Lift a pause, so that `run_step` runs again. Runs nothing by itself. Raises `NetStateError` on a stopped net."""
+        """Lift a pause. A net in the background goes on; else nothing runs by itself, but `run_step` does again. Raises
+        `NetStateError` on a stopped net."""
         self._control.resume()
 
     def stop(self) -> None:
         """Stop for good: running async attempts are cancelled, others finish, stop functions are called. From inside a
-        node it asks for that and returns. Raises what the stop functions raised. Stopping twice is fine."""
+        node it asks for that and returns. May be called from any thread. Raises what the stop functions raised, what went
+        wrong in the background and was not raised yet, and `NetStateError` when a thread does not end in time (call it
+        again then). Stopping twice is fine."""
         self._control.stop()
 
     async def async_stop(self) -> None:
         """`stop`, that lets the caller's loop run while it waits."""
         await self._control.async_stop()
 
+    def poll(self) -> NetStatus:
+        """What the net is doing now: its state, and how many epochs run, wait and have ended, by node too. Changes
+        nothing; may be called from any thread, and from inside a node."""
+        return status_of(self._control)
+
+    def wait_until_blocked(self, timeout: float | None = None) -> bool:
+        """Wait until nothing runs and nothing will by itself: the net is blocked, paused or stopped, or nobody runs it.
+        False when that takes more than `timeout` seconds.
+
+        Raises what went wrong in a run in the background since it was asked last: `NodeExecutionFailed`,
+        `EpochLimitReached`, what a start function raised. Raises `NetStateError` from inside a node, and where waiting
+        would block the loop that runs the net.
+        """
+        return self._control.wait_until_blocked(timeout)
+
     async def async_wait_until_blocked(self, timeout: float | None = None) -> bool:
-        """Wait until nothing runs and nothing can start. False when that takes more than `timeout` seconds."""
-        return await self._control.until_free(timeout)
+        """`wait_until_blocked`, that lets the caller's loop run while it waits."""
+        return await self._control.async_wait_until_blocked(timeout)
 
     def run(
         self,

@@ -1,0 +1,356 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Signals
+#
+# What Ctrl-C (SIGINT) and a supervisor's SIGTERM do to a net that runs in the main thread:
+#
+# | signal | what happens |
+# |---|---|
+# | the first | the net pauses: running epochs finish, no others start, a line on stderr says how to force it |
+# | the second | what can be cancelled is cancelled, and `KeyboardInterrupt` (SIGTERM: `SystemExit(143)`) leaves `start` |
+# | the third | is Python's own, wherever it strikes |
+#
+# A handler that was there before is asked too, each time, and put back at the end. (asyncio's and Jupyter's own stand for
+# Python's: they are asked from the second signal on.) A signal that is ignored stays ignored.
+#
+# **Nothing is torn.** Python calls a handler between any two steps of the main thread, so also half-way through an act of
+# the Ledger, and an exception raised there would tear the books. So a handler is called, or an exception raised, only
+# where a user's code runs or netrun waits; in netrun's own code it waits for the next such moment.
+#
+# ```
+#   signal ──> Signals ── 1st ──> every net that runs here: pause
+#                 │
+#                 └─ 2nd, or somebody else's handler ──> where does it strike?
+#                         ├─ a user's code, or waiting ──> there and then
+#                         ├─ a run's own loop ───────────> the run is cancelled
+#                         └─ netrun's own code ──────────> pending: at the next act of the node function, the next step
+#                                                          of the driver, or the end; tried again each millisecond
+# ```
+
+# %%
+#|default_exp signals
+
+# %%
+#|export
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import Timer, current_thread, main_thread
+from types import CodeType, FrameType
+from typing import Any
+
+# %% [markdown]
+# ## Where a signal strikes
+#
+# The chapters after this one write down which of their functions wait, call a user's code, or are a loop.
+
+# %%
+#|exporti
+WAITING: set[CodeType] = set()  # in these, an exception may be raised anywhere
+HANDING_OVER: set[CodeType] = set()  # whatever these call is a user's code
+CALLS: set[CodeType] = set()  # those that call a sync node function
+LOOPS: set[CodeType] = set()  # what these call is a loop
+
+_IN_A_LOOP = "in a loop"
+
+
+def _is_ours(frame: FrameType) -> bool | str:
+    """Whether netrun's own code runs, or what it has called, and does not just wait for something."""
+    if frame.f_code in WAITING:
+        return False
+    is_top, caller = True, frame
+    while caller is not None:
+        if caller.f_globals.get("__name__", "").startswith("netrun."):
+            if caller.f_code in LOOPS:
+                return _IN_A_LOOP
+            return is_top or caller.f_code not in HANDING_OVER
+        is_top, caller = False, caller.f_back  # type: ignore[assignment]
+    return False
+
+
+def _is_in_a_call(frame: FrameType | None) -> bool:
+    """Whether this is below a call of a node function."""
+    while frame is not None and frame.f_code not in CALLS:
+        frame = frame.f_back
+    return frame is not None
+
+
+# %% [markdown]
+# ## Guards
+#
+# Each net has a guard, which it is under while a verb drives it. In another thread than the main one it does nothing.
+
+
+# %%
+#|export
+class Guard:
+    """Protects what one net does from signals.
+
+    running: its running attempts.
+    ask_pause: what the first signal calls.
+    pending: a signal that struck netrun's own code, and is to be let through at the next good moment.
+    cancel_run: cancels what runs on the run's own loop, where there is one.
+    """
+
+    def __init__(self, running: Mapping[Any, Any], ask_pause: Callable[[], object] = lambda: None) -> None:
+        self.running, self.ask_pause = running, ask_pause
+        self.pending: int | None = None
+        self.cancel_run: Callable[[BaseException], None] | None = None
+
+    @contextmanager
+    def up(self, pauses: bool = False) -> Iterator[None]:
+        """Be protected. `pauses`: the first signal only pauses the net, see the table above."""
+        if current_thread() is not main_thread():
+            yield
+            return
+        SIGNALS.enter(self, pauses)
+        try:
+            yield
+        finally:
+            SIGNALS.leave(self)
+
+    def let_through(self) -> None:
+        """Let the pending one strike here."""
+        number, self.pending = self.pending, None
+        if number is not None:
+            SIGNALS.deliver(number)
+
+
+# %% [markdown]
+# ## The handler
+#
+# There is one for all nets, since they may run inside one another, or beside one another on one loop, and end in any order.
+
+
+# %%
+#|exporti
+def _is_pythons_own(handler: Any) -> bool:
+    """Whether this is what Python does by itself, or the loop or the notebook that the net runs in, in its place."""
+    if handler in (signal.default_int_handler, signal.SIG_DFL):
+        return True
+    return _is_of_the_loop(handler)
+
+
+def _is_of_the_loop(handler: Any) -> bool:
+    """Whether a handler is asyncio's or Jupyter's: it cancels the task that the net runs in, and so raises by itself."""
+    module = getattr(getattr(handler, "func", handler), "__module__", None) or ""
+    return module.partition(".")[0] in ("asyncio", "ipykernel")
+
+
+def _error_of(number: int) -> BaseException:
+    """What the second signal raises."""
+    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _call(handler: Any, number: int, frame: FrameType | None, raises: bool) -> None:
+    """Do what a handler does; and raise, even if it does not."""
+    if callable(handler):
+        handler(number, frame)
+    elif not raises:  # the system's own: the process ends
+        signal.signal(number, handler)
+        os.kill(os.getpid(), number)
+    if raises and not _is_of_the_loop(handler):
+        raise _error_of(number)
+
+
+class Signals:
+    """The handler of SIGINT and SIGTERM while any net runs in the main thread."""
+
+    def __init__(self) -> None:
+        self._guards: list[tuple[Guard, bool]] = []  # innermost last, each with whether it pauses
+        self._before: dict[int, Any] = {}  # the handlers that were there
+        self._count = 0  # signals since the first of the nets began to run
+        self._again: int | None = None  # one that was pending is tried once more
+        self._early: int | None = None  # one that came while a guard was being put up, or taken down
+
+    def enter(self, guard: Guard, pauses: bool) -> None:
+        """A net begins to run in the main thread."""
+        for number in (signal.SIGINT, signal.SIGTERM) if pauses else (signal.SIGINT,):
+            there = signal.getsignal(number)
+            if there != self._strike and there not in (signal.SIG_IGN, None):
+                self._before[number] = there
+                signal.signal(number, self._strike)  # from here on nothing is raised in our own code
+        self._guards.append((guard, pauses))
+        if self._early is not None:
+            self._strike(self._early, sys._getframe())
+
+    def leave(self, guard: Guard) -> None:
+        """It has ended. What is pending then strikes now, or the net around this one."""
+        index = max(k for k, (other, _) in enumerate(self._guards) if other is guard)
+        raises = self._raises()
+        del self._guards[index]
+        pending, guard.pending = guard.pending, None
+        if self._guards:
+            if pending is not None:
+                self._guards[-1][0].pending = pending
+            return
+        before, self._before, self._count = self._before, {}, 0
+        for number in sorted(before, reverse=True):  # SIGINT last, which may raise as soon as it is back
+            if signal.getsignal(number) == self._strike:
+                signal.signal(number, before[number])
+        pending, self._early = (pending if pending is not None else self._early), None
+        if pending is not None and pending in before:
+            _call(before[pending], pending, None, raises)
+
+    def deliver(self, number: int, frame: FrameType | None = None) -> None:
+        """Call the handler that was there before, and raise if it is time for that."""
+        _call(self._before.get(number, signal.SIG_DFL), number, frame, self._raises())
+
+    def _raises(self) -> bool:
+        """Whether a signal raises now, whatever the handler before does."""
+        return self._count > 1 and any(pauses for _, pauses in self._guards)
+
+    def _strike(self, number: int, frame: FrameType | None) -> None:
+        """The handler."""
+        if again := self._again == number:
+            self._again = None
+        if not self._guards:
+            self._early = number
+            return
+        self._early = None
+        if not again:
+            self._count += 1
+            pausing = [guard for guard, pauses in self._guards if pauses]
+            if pausing and self._count == 1:
+                for guard in pausing:
+                    guard.ask_pause()
+                _say(number, sum(len(guard.running) for guard in pausing))
+                if _is_pythons_own(self._before.get(number)):
+                    return
+            elif pausing and self._count > 2:
+                before = self._before.get(number, signal.SIG_DFL)
+                _call(before, number, frame, raises=callable(before))
+                return
+        self._reach(self._guards[-1][0], number, frame, again)
+
+    def _reach(self, guard: Guard, number: int, frame: FrameType | None, again: bool) -> None:
+        """Deliver a signal here, if this is a good place, or else later."""
+        is_ours = frame is not None and _is_ours(frame)
+        if not is_ours:
+            guard.pending = None
+            self.deliver(number, frame)
+        elif is_ours is _IN_A_LOOP and guard.cancel_run is not None:
+            guard.pending = None
+            try:
+                self.deliver(number, frame)
+            except BaseException as error:  # raised here, it would tear the loop
+                guard.cancel_run(error)
+        elif again or guard.pending != number:
+            guard.pending = number
+            if self._surely_raises(number) and _is_in_a_call(frame):
+                for attempt in guard.running:
+                    if not attempt.task.is_async:
+                        attempt.over = _error_of(number)  # what its next act will raise
+            again_soon = Timer(0.001, self._strike_again, [guard, number])
+            again_soon.daemon = True
+            again_soon.start()
+
+    def _surely_raises(self, number: int) -> bool:
+        before = self._before.get(number)
+        return before is signal.default_int_handler or (self._raises() and not _is_of_the_loop(before))
+
+    def _strike_again(self, guard: Guard, number: int) -> None:
+        """A function that runs for long may be in an act of its own just now: try once more."""
+        if guard.pending == number:
+            self._again = number
+            os.kill(os.getpid(), number)
+
+
+SIGNALS = Signals()
+
+# %% [markdown]
+# The line on stderr. What is interrupted may itself be writing there, so where Python refuses, the system is asked.
+
+
+# %%
+#|exporti
+def _say(number: int, running: int) -> None:
+    """Say that the net pauses, and how to force it."""
+    name = signal.Signals(number).name
+    how = "press Ctrl-C" if number == signal.SIGINT else f"send {name}"
+    epochs = "1 running epoch finishes" if running == 1 else f"{running} running epochs finish"
+    line = f"netrun: {name}, so the net pauses: {epochs}, no others start. To cancel what runs, {how} again.\n"
+    with suppress(OSError):
+        try:
+            if sys.stderr is not None:
+                sys.stderr.write(line)
+                sys.stderr.flush()
+        except (RuntimeError, ValueError):
+            os.write(2, line.encode())
+
+
+# %% [markdown]
+# ## Signals at work
+#
+# A node that gets a Ctrl-C while it works. It finishes, the other epochs stay, and `start` returns as after a pause.
+
+# %%
+from netrun import *
+
+nonempty = SalvoConditionTerm.port("in", PortState.non_empty())
+condition = SalvoCondition(MaxSalvos.finite(1), {"in": PacketCount.count(1)}, nonempty)
+graph = Graph([Node("Work", in_ports={"in": Port()}, in_salvo_conditions={"in": condition})], [])
+done = []
+
+
+def press(ctx, packets):
+    signal.raise_signal(signal.SIGINT)
+    done.append(ctx.consume_packet(packets["in"][0]))
+
+
+def fresh_net(exec_node_func, **options):
+    net = Net(graph, **options)
+    net.set_node_exec("Work", exec_node_func)
+    net.set_node_config("Work", defer_net_actions=True)
+    net.inject_packets("Work", "in", [1, 2])
+    return net
+
+
+before = signal.getsignal(signal.SIGINT)
+net = fresh_net(press)
+net.start()
+assert done == [1] and len(net.get_startable_epochs()) == 1
+assert net.state is NetState.PAUSED and net.poll().paused_by == "signal"
+assert signal.getsignal(signal.SIGINT) is before
+
+# %% [markdown]
+# The second raises. The epoch had not acted yet, so it is startable again:
+
+
+# %%
+def press_twice(ctx, packets):
+    for _ in range(2):
+        signal.raise_signal(signal.SIGINT)
+    raise AssertionError("the second goes through")
+
+
+for press_number, exception in [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]:
+    net = fresh_net(lambda ctx, packets, number=press_number: [signal.raise_signal(number) for _ in range(2)])
+    try:
+        net.start()
+    except exception as error:
+        print(repr(error))
+    else:
+        raise AssertionError("it was lost")
+    assert len(net.get_startable_epochs()) == 2 and net.state is NetState.PAUSED
+
+# %% [markdown]
+# `handle_signals=False` leaves both to Python: the first Ctrl-C raises, at a moment when nothing is torn.
+
+# %%
+net = fresh_net(press, handle_signals=False)
+try:
+    net.start()
+except KeyboardInterrupt:
+    assert len(net.get_startable_epochs()) == 2
+else:
+    raise AssertionError("it was lost")
