@@ -17,6 +17,7 @@
 
 # %%
 #|export
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -301,7 +302,8 @@ def _problems(ledger: Ledger) -> list[str]:
         (place, place.packets) for epoch in ledger._epochs.values() for place in (epoch._loaded or {}).values()
     ]
     seen = [packet.id for _, held in contents for packet in held]
-    found += [f"{id} is in {seen.count(id)} places" for id in sorted({*seen, *packets}) if seen.count(id) != 1]
+    places = Counter(seen)
+    found += [f"{id} is in {places[id]} places" for id in sorted({*seen, *packets}) if places[id] != 1]
     found += [f"{id} is not in the registry" for id in sorted(set(seen) - packets)]
     found += [
         f"{packet.id} says it is elsewhere" for place, held in contents for packet in held if packet._place is not place
