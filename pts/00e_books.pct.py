@@ -440,7 +440,7 @@ class Queue(Injection):
     def counts(self) -> dict[str, Counts]:
         """What there is at each node now, by name."""
         with self._lock:
-            ready = Counter(epoch._door for epoch in self._ready)
+            ready = Counter(epoch._door for epoch in list(self._ready))  # `next` takes from it without the lock
             return {
                 name: Counts(
                     ready[door] + len(door.shelf),

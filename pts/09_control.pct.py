@@ -755,3 +755,105 @@ for verb in (net.start, net.run_step, net.pause, net.resume, lambda: net.inject_
     else:
         raise AssertionError("a stopped net can do nothing")
 net.stop()  # but stopping it twice is fine
+
+# %% [markdown]
+# ## In the background, at work
+#
+# `start(threaded=True)` returns at once. The net serves: it works off what is injected, and idles in between. `poll` says
+# what it is doing.
+
+# %%
+squares = []
+
+
+def square(ctx, packets):
+    squares.append(ctx.consume_packet(packets["in"][0]) ** 2)
+
+
+net = one_node_net(square)
+net.start(threaded=True)
+for numbers in ([1, 2], [3]):
+    net.inject_packets("A", "in", numbers)
+    assert net.wait_until_blocked(timeout=10)
+    print(squares, net.poll(), sep="\n")
+assert squares == [1, 4, 9] and net.state is NetState.RUNNING
+
+# %% [markdown]
+# While it is paused, what is injected waits. Nobody else may drive a net that runs in the background; what only asks or
+# looks may come from anywhere.
+
+# %%
+net.pause()
+net.inject_packets("A", "in", [4])
+assert net.poll().blocked and net.poll().paused_by == "user"
+for verb in (net.start, net.run_step):
+    try:
+        verb()
+    except NetStateError as error:
+        print(error)
+    else:
+        raise AssertionError("two would drive it")
+net.resume()
+assert net.wait_until_blocked(timeout=10) and squares[-1] == 16
+net.stop()
+
+# %% [markdown]
+# What fails in the background is raised by who asks next, once. The net is paused; `resume` goes on.
+
+# %%
+net = one_node_net(fail)
+net.inject_packets("A", "in", [1])
+net.start(threaded=True)
+try:
+    net.wait_until_blocked(timeout=10)
+except NodeExecutionFailed as error:
+    print(error)
+else:
+    raise AssertionError("it was lost")
+assert net.poll().paused_by == "error" and net.poll().failed == 1
+net.stop()
+
+# %% [markdown]
+# A node function may look, pause and stop. What would wait for the node itself is refused:
+
+
+# %%
+def wait_for_myself(ctx, packets):
+    ctx.consume_packet(packets["in"][0])
+    try:
+        net.wait_until_blocked()
+    except NetStateError as error:
+        print(error)
+
+
+net = one_node_net(wait_for_myself)
+net.inject_packets("A", "in", [1])
+net.start()
+
+# %% [markdown]
+# ## A net that would run for ever
+#
+# `max_epochs` pauses it. Each `start` counts anew, and nothing is lost.
+
+# %%
+has_any = SalvoConditionTerm.port("in", PortState.non_empty())
+sent = SalvoConditionTerm.port("out", PortState.non_empty())
+again = Node(
+    "Again",
+    in_ports={"in": Port()},
+    out_ports={"out": Port()},
+    in_salvo_conditions={"in": SalvoCondition(MaxSalvos.finite(1), {"in": PacketCount.count(1)}, has_any)},
+    out_salvo_conditions={"out": SalvoCondition(MaxSalvos.infinite(), "out", sent)},
+)
+to_itself = Edge(PortRef("Again", PortType.Output, "out"), PortRef("Again", PortType.Input, "in"))
+net = Net(Graph([again], [to_itself]), max_epochs=5)
+net.set_node_exec("Again", lambda ctx, packets: ctx.send("out", ctx.consume_packet(packets["in"][0]) + 1))
+net.inject_packets("Again", "in", [0])
+try:
+    net.start()
+except EpochLimitReached as error:
+    print(error)
+else:
+    raise AssertionError("it is still running")
+epoch = net.get_epoch(net.get_startable_epochs()[0])
+assert net.value_store.get_value(epoch.in_salvo.packets[0][1].id) == 5 and net.poll().paused_by == "limit"

@@ -130,10 +130,12 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [00e_books](nbs/00e_books.ipynb), [00f_acts](nbs/00f_acts.ipynb), [00g_ledger](nbs/00g_ledger.ipynb) | the Ledger, the one owner of all state; commits that are all or nothing |
 # | [01_context](nbs/01_context.ipynb) | what a node function acts with |
 # | [02_execution](nbs/02_execution.ipynb) | attempts, outcomes, verdicts, the engine |
+# | [02a_signals](nbs/02a_signals.ipynb) | what Ctrl-C and SIGTERM do |
 # | [02b_driver](nbs/02b_driver.ipynb) | calling functions, waiting, start and stop functions |
 # | [03_failures](nbs/03_failures.ipynb) | retries, dead letters, what an error does to the net |
 # | [04_async](nbs/04_async.ipynb) | epochs side by side, on the caller's loop or on one of the run's own |
-# | [09_control](nbs/09_control.ipynb) | start, step, pause, stop |
+# | [06_limits](nbs/06_limits.ipynb) | how often and how many at once |
+# | [09_control](nbs/09_control.ipynb) | start, step, pause, resume, stop, poll; in the background |
 # | [12_net](nbs/12_net.ipynb) | the face |
 # | [examples](nbs/examples) | a census of the standard library |
 #
@@ -146,7 +148,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | `start`, `run_step`, `run`, `pause`, `stop`, `with`; time-outs; start, stop and failure functions | works |
 # | retries, dead letters, `redrive`, `on_error` | works |
 # | async nodes side by side, `async_start` and its kin, cancellation | works |
-# | rate limits, running in the background, signals | to come |
+# | `rate_limit_per_second`, `max_parallel_epochs`, `max_epochs` | works |
+# | `start(threaded=True)`, `poll`, `wait_until_blocked`; SIGINT and SIGTERM | works |
 # | thread and process pools | to come |
 # | history, logs, port types, TOML, factories, checkpoints | to come |
 #

@@ -117,6 +117,25 @@ def asynchronous() -> Rows:
     )
 
 
+def limits() -> Rows:
+    """Calls at a rate, against the ideal, which is the floor. Per call."""
+    calls, rate = 200, 50.0
+    taken, cpu = nets.paced(calls, rate)
+    ideal = (calls - 1) / rate
+    case = f"{calls} calls at {rate:g} a second : the ideal"
+    yield Row(case, f"{calls}", taken / calls * 1e6, ideal / calls * 1e6, taken / ideal, 1.05)
+    yield Row("CPU time of that : time", f"{calls}", None, None, cpu, 0.05)
+
+
+def threads() -> Rows:
+    """In the background, against the foreground. Per epoch."""
+    n = 10_000
+    units = n * PIPELINE + 1
+    ours = Side(partial(nets.threaded, PIPELINE, n), units)
+    found = compare(ours, Side(partial(nets.through_chain, PIPELINE, n), units), PAIRS[n])
+    yield _row("start(threaded=True) : start(), per epoch", n, found, 1.2)
+
+
 def imports() -> Rows:
     """The whole process that imports netrun, and one that does nothing."""
 
@@ -139,5 +158,7 @@ CASES: dict[str, Callable[[], Rows]] = {
     "chain": chain,
     "diamond": diamond,
     "async": asynchronous,
+    "limits": limits,
+    "threads": threads,
     "import": imports,
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter, process_time
 from typing import Any
 
 from netrun_sim import Graph
@@ -126,9 +127,9 @@ def join(ctx: Any, packets: Any) -> None:
     ctx.consume_packet(packets["c"][0])
 
 
-def alone(packets: int, function: Callable[..., Any]) -> Workload:
-    """`packets` epochs of one node that has this function, sync or async."""
-    net = made(chain(1), {"N1": function})
+def alone(packets: int, function: Callable[..., Any], **options: Any) -> Workload:
+    """`packets` epochs of one node that has this function, sync or async, and these options."""
+    net = made(chain(1), {"N1": function}, **options)
 
     def run() -> None:
         net.inject_packets("N1", "in", range(packets))
@@ -137,21 +138,48 @@ def alone(packets: int, function: Callable[..., Any]) -> Workload:
     return _workload(net, run)
 
 
+def threaded(hops: int, packets: int) -> Workload:
+    """`through_chain` in the background."""
+    source, *middle, sink = chain_names(hops)
+    net = made(chain(hops), {source: emit_by_send(packets), **dict.fromkeys(middle, process_by_send), sink: take})
+
+    def run() -> None:
+        net.inject_source_epoch(source)
+        net.start(threaded=True)
+        net.wait_until_blocked()
+        net.stop()
+
+    return _workload(net, run)
+
+
+def paced(calls: int, rate: float) -> tuple[float, float]:
+    """Seconds from the first call to the last at this rate, and the share of CPU time while waiting."""
+    moments: list[float] = []
+
+    def note(ctx: Any, packets: Any) -> None:
+        ctx.consume_packet(packets["in"][0])
+        moments.append(perf_counter())
+
+    net = made(chain(1), {"N1": note}, rate_limit_per_second=rate)
+    net.inject_packets("N1", "in", range(calls))
+    cpu, begun = process_time(), perf_counter()
+    net.start()
+    return moments[-1] - moments[0], (process_time() - cpu) / (perf_counter() - begun)
+
+
 async def take_later(ctx: Any, packets: Any) -> None:
     """`take`, async."""
     await ctx.consume_packet(packets["in"][0])
 
 
 def sleeping(packets: int, at_a_time: int, seconds: float) -> Workload:
-    """Async epochs that sleep, at most so many at a time by a semaphore in the node."""
-    semaphore = asyncio.Semaphore(at_a_time)
+    """Async epochs that sleep, at most so many at a time."""
 
     async def sleep(ctx: Any, arrived: Any) -> None:
         await ctx.consume_packet(arrived["in"][0])
-        async with semaphore:
-            await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds)
 
-    return alone(packets, sleep)
+    return alone(packets, sleep, max_parallel_epochs=at_a_time)
 
 
 def sleeping_bare(tasks: int, at_a_time: int, seconds: float) -> Workload:
