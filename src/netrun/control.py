@@ -125,7 +125,8 @@ class Turns:
         """Let who drives the net look again: something has changed."""
         with self._changed:
             if self._driving:
-                self._idle = False
+                if self._engine.paused_by is None or self._stop_asked:
+                    self._idle = False
                 self._driver.wake()
 
     def _inside(self) -> bool:
