@@ -780,13 +780,10 @@ for numbers in ([1, 2], [3]):
 assert squares == [1, 4, 9] and net.state is NetState.RUNNING
 
 # %% [markdown]
-# While it is paused, what is injected waits. Nobody else may drive a net that runs in the background; what only asks or
-# looks may come from anywhere.
+# Nobody else may drive it meanwhile; what only asks or looks may come from anywhere. While it is paused, what is injected
+# waits.
 
 # %%
-net.pause()
-net.inject_packets("A", "in", [4])
-assert net.poll().blocked and net.poll().paused_by == "user"
 for verb in (net.start, net.run_step):
     try:
         verb()
@@ -794,6 +791,9 @@ for verb in (net.start, net.run_step):
         print(error)
     else:
         raise AssertionError("two would drive it")
+net.pause()
+net.inject_packets("A", "in", [4])
+assert net.poll().blocked and net.poll().paused_by == "user"
 net.resume()
 assert net.wait_until_blocked(timeout=10) and squares[-1] == 16
 net.stop()
