@@ -152,6 +152,7 @@ class Books:
         self._heads: list[tuple[int, str]] = []  # a heap: the first epoch of each open shelf, by number, and its node
         self._behind: deque[Door] = deque()  # doors that wait to be routed further
         self._room: float = READY_LIMIT
+        self.waiter: Callable[[], None] | None = None  # called when an epoch becomes startable, by whoever makes it so
         self._foreign = set(values.ids())  # values from an earlier run, in files
         self._carried = values.carry(self._find_packet, self._packets.values())
         self._suffix = f"-{_letters()}"
@@ -288,6 +289,8 @@ class Arrivals(Values):
             packet._place = epoch
         self._epochs[number] = epoch
         self._ready.append(epoch)
+        if self.waiter is not None:
+            self.waiter()
         return len(self._ready) < self._room
 
     def _arrive(self, door: Door, packets: list[Packet]) -> None:

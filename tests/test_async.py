@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from netrun import Graph, Net, NetState, NetStateError, NodeExecutionFailed
-from tests.nets import JumpingClock, chain, contained, eventually, maps, node
+from tests.nets import JumpingClock, build, chain, contained, eventually, maps, node
 
 TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
 
@@ -426,6 +426,30 @@ def test_what_an_async_node_raises_while_others_run(kind) -> None:
     assert ended == ([] if interrupts else [1, 2])
     assert len(net.get_startable_epochs()) == (3 if interrupts else 0)
     net._ledger.check()
+
+
+def test_what_a_running_epoch_sends_starts_at_once() -> None:
+    """Though the sender has long to go: the nodes behind it work meanwhile."""
+    log: list[str] = []
+    received = asyncio.Event()
+
+    async def stream(ctx, packets):
+        await ctx.consume_packet(packets["in"][0])
+        for number in range(3):
+            received.clear()
+            log.append(f"send {number}")
+            await ctx.send("out", number)
+            await asyncio.wait_for(received.wait(), 10)
+
+    def receive(ctx, packets):
+        log.append(f"got {ctx.consume_packet(packets['in'][0])}")
+        received.set()
+
+    net = build(chain("A", "B"), A=stream, B=receive)
+    net.inject_packets("A", "in", [1])
+    net.start()
+    assert log == ["send 0", "got 0", "send 1", "got 1", "send 2", "got 2"]
+    assert net._ledger.waiter is None
 
 
 def test_stop_does_not_lose_what_a_node_raised_by_itself() -> None:

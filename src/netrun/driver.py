@@ -429,11 +429,12 @@ class Driver(Settling):
             await self._interrupt(list(self.engine.running), error)
             raise
         finally:
-            self.inline.in_thread = None
+            self.inline.in_thread = self.engine.ledger.waiter = None
 
     async def _run(self) -> int:
         engine, now, begun, host = self.engine, self.clock.now, 0, self.host
         breath = monotonic() + BREATH if host.lets_others_run else inf
+        ledger = engine.ledger
         while True:
             if self.guard.pending is not None:
                 self.guard.let_through()
@@ -450,6 +451,10 @@ class Driver(Settling):
                 if breath is not inf and monotonic() > breath:
                     await self._breathe()
                     breath = monotonic() + BREATH
+            elif engine.running and ledger.waiter is None:
+                ledger.waiter = (
+                    self.wake
+                )  # what runs may make epochs startable while we wait: look once more, then wait
             elif not await self._wait():
                 return begun
 
@@ -462,7 +467,7 @@ class Driver(Settling):
         if until is None and not self.engine.running:
             return False
         outcome = await self.host.next(until)
-        self.woken = False
+        self.woken, self.engine.ledger.waiter = False, None
         if outcome is not None:
             await self._end(outcome)
         elif until is not None:
