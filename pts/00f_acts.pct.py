@@ -191,8 +191,8 @@ class Starting(Queue):
         """Start the holder's epoch, which `next` gave."""
         epoch = holder.epoch
         door = epoch._door
-        do = self._do
-        self._acquire()
+        acquire, release, do = self._acquire, self._release, self._do
+        acquire()
         try:
             if len(epoch._entered) == 1:  # as `_enter` does, without the call
                 packet, gate = epoch._entered[0], epoch._parts[0][0]
@@ -213,7 +213,7 @@ class Starting(Queue):
             epoch.state = _RUNNING
             door.started += 1
         finally:
-            self._release()
+            release()
 
     def _enter(self, packet: Packet, gate: Gate) -> tuple[str, str]:
         """Bring a packet to its port in the simulator: the last token of the edge that it came over, or a new one."""
@@ -245,18 +245,19 @@ class Finishing(Starting):
 
     def finish(self, holder: Holder) -> None:
         """Finish the holder's epoch. Raises, and changes nothing, when packets are left in it or unsent."""
-        self._acquire()
+        acquire, release, do = self._acquire, self._release, self._do
+        acquire()
         try:
             if holder.over is not None:
                 holder.must_last()
             epoch = holder.epoch
             try:
-                self._do(_finish(epoch._sim_id))
+                do(_finish(epoch._sim_id))
             except NetrunError as error:
                 raise type(error)(f"{holder}: {_what_is_left(epoch)}") from None
             self._end(holder)
         finally:
-            self._release()
+            release()
 
     def cancel(self, holder: Holder) -> None:
         """Cancel the holder's epoch: what it holds is destroyed, what it sent stays sent."""
@@ -390,19 +391,18 @@ class Making(Finishing):
 
     def consume(self, holder: Holder, packet: Packet, value: Any = _ASK) -> Any:
         """Consume a packet of the epoch and return its value: the one given, or else the one that `ask` gives."""
-        if holder.over is not None or getattr(packet, "_place", None) is not holder.epoch:
-            self.must_hold(holder, packet)
-        if value is _ASK:
-            value = packet._value
-            if value is NOTHING:
-                value = self.ask(holder, packet)
-                self.values.must_be_keepable(packet.id, value)
-        self._acquire()
+        if value is _ASK and not (isinstance(packet, Packet) and packet._value is not NOTHING):
+            value = self.ask(holder, packet)
+            self.values.must_be_keepable(packet.id, value)
+        acquire, release, do = self._acquire, self._release, self._do
+        acquire()
         try:
-            if holder.over is not None or packet._place is not holder.epoch:
-                self.must_hold(holder, packet)
             epoch = holder.epoch
-            self._do(_consume(packet._sim_id))
+            if holder.over is not None or packet._place is not epoch:
+                self.must_hold(holder, packet)
+            if value is _ASK:
+                value = packet._value  # it carries it
+            do(_consume(packet._sim_id))
             holder.acted = True
             if epoch._made or packet._place is not epoch:
                 _let_go(epoch, packet)
@@ -410,7 +410,7 @@ class Making(Finishing):
             del self._packets[packet._number]
             holder.values[packet] = value
         finally:
-            self._release()
+            release()
         if packet._value is NOTHING:
             self._spend(packet, value)
         else:
@@ -556,20 +556,21 @@ class Sending(Delivery):
         """Create a packet, load it into `port` and send it with the one condition that sends this port alone."""
         epoch = holder.epoch
         exit = epoch._door.senders.get(port) or find_sender(holder, port)
-        packet = Packet(self._next_packet(), self._suffix)
+        acquire, release, do, next_packet = self._acquire, self._release, self._do, self._next_packet
+        number = next_packet()
+        packet = Packet(number, self._suffix)
         if self._carried:
             packet._value = value
         else:
             self._store(packet, value)
         try:
-            self._acquire()
+            acquire()
             try:
                 if holder.over is not None:
                     holder.must_last()
                 burst = epoch._burst
                 if burst is None or burst[0] is not exit:  # what stays the same from one send to the next
                     burst = epoch._burst = (exit, _create(epoch._sim_id), _send(epoch._sim_id, exit.name))
-                do = self._do
                 sim_id = do(burst[1])[0].packet_id
                 try:
                     do(_load(sim_id, port))
@@ -579,14 +580,14 @@ class Sending(Delivery):
                     _refuse(holder, error, f"nothing can be sent from output port {port!r} with {exit.name!r}")
                 holder.acted = True
                 packet._sim_id = sim_id
-                self._packets[packet._number] = packet
+                self._packets[number] = packet
                 if epoch._loaded is None:
                     self._deliver_one(epoch, exit, port, packet)
                 else:
                     _put(epoch, port, packet)
                     self._deliver(epoch, exit, _leave(epoch, exit))
             finally:
-                self._release()
+                release()
         except BaseException:
             if packet._place is None:
                 self._drop(packet)
