@@ -83,8 +83,15 @@ def _leave(epoch: Epoch, exit: Exit) -> list[tuple[str, Packet]]:
 
 def _note_sent(epoch: Epoch, exit: Exit, salvo: list[tuple[str, Packet]]) -> None:
     """Keep what was sent, as names and numbers: a burst must not leave a pile of objects behind."""
-    epoch._sent = epoch._sent or []
-    epoch._sent += (exit.name, *(note for port, packet in salvo for note in (port, packet._number)), None)
+    _note(epoch, exit.name, *(note for port, packet in salvo for note in (port, packet._number)))
+
+
+def _note(epoch: Epoch, *notes: str | int) -> None:
+    epoch._burst = None
+    if epoch._sent is None:
+        epoch._sent = [*notes, None]
+    else:
+        epoch._sent += (*notes, None)
 
 
 def held(epoch: Epoch) -> list[Packet]:
@@ -294,7 +301,8 @@ class Finishing(Starting):
 
     def _end(self, holder: Holder) -> None:
         epoch = holder.epoch
-        holder.over = holder.over or OVER
+        if holder.over is None:
+            holder.over = OVER
         epoch.state = _FINISHED
         epoch._made = epoch._loaded = None
         epoch._door.ended += 1
@@ -458,21 +466,18 @@ class Delivery(Making):
 
     def _deliver(self, epoch: Epoch, exit: Exit, salvo: list[tuple[str, Packet]]) -> None:
         """Bring what was just sent to the doors behind it."""
-        if len(salvo) == 1:
-            self._deliver_one(epoch, exit, *salvo[0])
-            return
         outs = epoch._door.outs
+        if len(salvo) == 1:
+            port, packet = salvo[0]
+            _note(epoch, exit.name, port, packet._number)
+            self._deliver_one(outs[port], packet)
+            return
         _note_sent(epoch, exit, salvo)
         self._depart([(outs[port], packet) for port, packet in salvo])
         self._route_salvo(outs, salvo)
 
-    def _deliver_one(self, epoch: Epoch, exit: Exit, port: str, packet: Packet) -> None:
+    def _deliver_one(self, out: Wire | Outlet, packet: Packet) -> None:
         """`_deliver` for a salvo of one packet, as most are."""
-        if epoch._sent is None:
-            epoch._sent = [exit.name, port, packet._number, None]
-        else:
-            epoch._sent += (exit.name, port, packet._number, None)
-        out = epoch._door.outs[port]
         if isinstance(out, Wire):
             out.tokens.append(packet._sim_id)
             packet._sim_id, packet._wire, packet._place = None, out, out
@@ -555,7 +560,8 @@ class Sending(Delivery):
     def send_value(self, holder: Holder, port: str, value: Any) -> Packet:
         """Create a packet, load it into `port` and send it with the one condition that sends this port alone."""
         epoch = holder.epoch
-        exit = epoch._door.senders.get(port) or find_sender(holder, port)
+        door = epoch._door
+        exit = door.senders.get(port) or find_sender(holder, port)
         acquire, release, do, next_packet = self._acquire, self._release, self._do, self._next_packet
         number = next_packet()
         packet = Packet(number, self._suffix)
@@ -570,7 +576,7 @@ class Sending(Delivery):
                     holder.must_last()
                 burst = epoch._burst
                 if burst is None or burst[0] is not exit:  # what stays the same from one send to the next
-                    burst = epoch._burst = (exit, _create(epoch._sim_id), _send(epoch._sim_id, exit.name))
+                    burst = (exit, _create(epoch._sim_id), _send(epoch._sim_id, exit.name))
                 sim_id = do(burst[1])[0].packet_id
                 try:
                     do(_load(sim_id, port))
@@ -582,7 +588,12 @@ class Sending(Delivery):
                 packet._sim_id = sim_id
                 self._packets[number] = packet
                 if epoch._loaded is None:
-                    self._deliver_one(epoch, exit, port, packet)
+                    if burst is epoch._burst:
+                        epoch._sent.append(number)
+                    else:
+                        _note(epoch, exit.name, port, number)
+                        epoch._burst = burst
+                    self._deliver_one(door.outs[port], packet)
                 else:
                     _put(epoch, port, packet)
                     self._deliver(epoch, exit, _leave(epoch, exit))

@@ -82,7 +82,7 @@ def dump_books(ledger: Ledger) -> dict[str, Any]:
             {port: [packet.id for packet in packets] for port, packets in epoch.by_port().items()},
             [packet.id for packet in epoch._made or ()],
             {port: ids for port, place in (epoch._loaded or {}).items() if (ids := [p.id for p in place.packets])},
-            list(epoch._sent or ()),
+            [(salvo.salvo_condition, [(port, p.id) for port, p in salvo.packets]) for salvo in epoch.out_salvos],
         )
         for epoch in ledger._epochs.values()
     }
