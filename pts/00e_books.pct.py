@@ -24,19 +24,21 @@
 # functions and the pickling of values happen outside it.
 #
 # **What the simulator knows.** It judges each action of a running epoch when it happens. What *waits* is kept by the
-# doors, and the simulator hears of an epoch when it starts: packets go from their edges to the ports, the epoch is
-# created, the epoch is started. So an epoch that waits costs nothing there, and the simulator is as fast with a hundred
-# thousand of them as with one.
+# doors, and the simulator hears of an epoch when it starts: the epoch is created empty, its packets go from their edges
+# straight into it, the epoch is started. So an epoch that waits costs nothing there, and the simulator is as fast with a
+# hundred thousand of them as with one.
 #
 # The packets of one edge are all alike to the simulator; which of ours each one stands for is for us to say, and we say it
 # when an epoch starts. Until then an edge is a pile of *tokens*, and we take the one that is cheapest to take: the last.
-# (Taking the first of a long edge is slow.) An injected value gets its packet in the simulator only then.
+# (Taking the first of a long edge is slow.) An injected value gets its packet in the simulator only then: it is created
+# outside the net, and goes into the epoch from there.
 #
 # ```
 #   a packet's way    in the simulator                 in the books
+#   inject            nothing yet                      at the port, in line for it, or in a startable epoch
 #   create, load      inside the epoch, output port    the same
-#   send              a token on the edge              at the port, or already in a startable epoch
-#   start             port, then inside the epoch      inside the epoch
+#   send              a token on the edge              at the port, in line for it, or in a startable epoch
+#   start             inside the epoch                 inside the epoch
 #   consume           gone                             gone
 # ```
 
@@ -67,6 +69,7 @@ from netrun_sim import (
     NodeNotFoundError,
     PacketNotFoundError,
 )
+from netrun_sim import Salvo as SimSalvo
 
 from netrun.core import GraphError, unknown_name
 from netrun.packets import NOTHING, Epoch, Packet, number_in
@@ -160,6 +163,8 @@ class Books:
         self._next_packet, self._next_epoch = count(1).__next__, count(1).__next__
         for door in self.doors.values():
             door.registry, door.suffix = self._packets, self._suffix
+            for name in ("", *(entry.name for entry in door.entries)):
+                door.creations[name] = NetAction.create_epoch(door.node_name, SimSalvo(name, []))
 
     def door(self, node_name: str) -> Door:
         """The door of a node. Raises `NodeNotFoundError`."""

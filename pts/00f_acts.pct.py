@@ -18,8 +18,7 @@
 
 # %%
 #|export
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from netrun_sim import (
@@ -30,12 +29,12 @@ from netrun_sim import (
     PacketNotInAnyNodeError,
     SalvoConditionNotFoundError,
 )
-from netrun_sim import Salvo as SimSalvo
+from netrun_sim import PacketLocation as SimLocation
 
 from netrun.books import Holder, Queue, _rank
 from netrun.core import NetStateError, unknown_name
 from netrun.packets import NOTHING, Epoch, Loaded, Packet
-from netrun.routing import Door, Exit, Gate, Outlet, Wire
+from netrun.routing import Door, Exit, Outlet, Wire
 
 # %% [markdown]
 # ## What an epoch holds
@@ -174,7 +173,17 @@ def find_sender(holder: Holder, port: str) -> Exit:
 # %% [markdown]
 # ## The start and the end of an epoch
 #
-# The simulator moves packets most cheaply when it takes the last of a place, so a salvo is listed to it last to first.
+# The simulator is told of an epoch when it starts. The epoch is created empty, by an action that is the same each time; its
+# packets go straight into it, from their edges or, if they were injected, from outside the net; then it is started. That a
+# condition was met, and which packets it takes, is the doors' business. The simulator moves packets most cheaply when it
+# takes the last of a place, so they go in last to first.
+#
+# ```
+#   start       create_epoch ──> transport each packet into it ──> start_epoch
+#   finish      finish_epoch
+#   cancel      cancel_epoch, which destroys what is left in it
+#   give_back   cancel_epoch; the packets are made anew, outside the net, when the epoch starts again
+# ```
 
 # %%
 #|exporti
@@ -183,7 +192,6 @@ _consume = NetAction.consume_packet
 _load = NetAction.load_packet_into_output_port
 _send = NetAction.send_output_salvo
 _transport = NetAction.transport_packet_to_location
-_create_epoch = NetAction.create_epoch
 _start = NetAction.start_epoch
 _finish = NetAction.finish_epoch
 _cancel = NetAction.cancel_epoch
@@ -195,51 +203,29 @@ class Starting(Queue):
     """How an epoch starts."""
 
     def start(self, holder: Holder) -> None:
-        """Start the holder's epoch, which `next` gave."""
+        """Start the holder's epoch, which `next` gave. Each of its packets is the last token of its edge, or a new one."""
         epoch = holder.epoch
-        door = epoch._door
+        door, entered = epoch._door, epoch._entered
         acquire, release, do = self._acquire, self._release, self._do
         acquire()
         try:
-            if len(epoch._entered) == 1:  # as `_enter` does, without the call
-                packet, gate = epoch._entered[0], epoch._parts[0][0]
-                wire = packet._wire
-                if wire is None:
-                    sim_id = do(_CREATE_OUTSIDE)[0].packet_id
-                else:
-                    sim_id = wire.tokens.pop()
-                    packet._wire = None
-                packet._sim_id = sim_id
-                do(_transport(sim_id, gate.place))
-                salvo = [(gate.port, sim_id)]
-            else:
-                salvo = [self._enter(packet, gate) for gate, packet in _entries(epoch)]
-                salvo.reverse()
-            epoch._sim_id = do(_create_epoch(door.node_name, SimSalvo(epoch._condition, salvo)))[1][0].epoch_id
+            epoch._sim_id = do(door.creations[epoch._condition])[1][0].epoch_id
+            if entered:
+                inside = SimLocation.node(epoch._sim_id)
+                for packet in reversed(entered):
+                    wire = packet._wire
+                    if wire is None:
+                        sim_id = do(_CREATE_OUTSIDE)[0].packet_id
+                    else:
+                        sim_id = wire.tokens.pop()
+                        packet._wire = None
+                    packet._sim_id = sim_id
+                    do(_transport(sim_id, inside))
             do(_start(epoch._sim_id))
             epoch.state = _RUNNING
             door.started += 1
         finally:
             release()
-
-    def _enter(self, packet: Packet, gate: Gate) -> tuple[str, str]:
-        """Bring a packet to its port in the simulator: the last token of the edge that it came over, or a new one."""
-        if packet._wire is None:
-            sim_id = self._do(_CREATE_OUTSIDE)[0].packet_id
-        else:
-            sim_id = packet._wire.tokens.pop()
-            packet._wire = None
-        packet._sim_id = sim_id
-        self._do(_transport(sim_id, gate.place))
-        return gate.port, sim_id
-
-
-def _entries(epoch: Epoch) -> Iterator[tuple[Gate, Packet]]:
-    """The packets that an epoch is started with, each with its gate."""
-    packets = iter(epoch._entered)
-    for gate, number in epoch._parts:
-        for packet in islice(packets, number):
-            yield gate, packet
 
 
 # %%

@@ -37,7 +37,7 @@ def dump_sim(ledger: Ledger) -> dict[str, Any]:
     places = {"outside": SimLocation.outside_net()}
     for door in ledger.doors.values():
         for gate in door.gates.values():
-            places[f"{door.node_name}.{gate.port}"] = gate.place
+            places[f"{door.node_name}.{gate.port}"] = SimLocation.input_port(door.node_name, gate.port)
             for wire in gate.wires:
                 if wire.edge is not None:
                     places[f"edge {wire.edge}"] = SimLocation.edge(wire.edge)

@@ -23,6 +23,7 @@ from netrun_sim import (
     NodeNotFoundError,
     PacketNotFoundError,
 )
+from netrun_sim import Salvo as SimSalvo
 
 from .core import GraphError, unknown_name
 from .packets import NOTHING, Epoch, Packet, number_in
@@ -100,6 +101,8 @@ class Books:
         self._next_packet, self._next_epoch = count(1).__next__, count(1).__next__
         for door in self.doors.values():
             door.registry, door.suffix = self._packets, self._suffix
+            for name in ("", *(entry.name for entry in door.entries)):
+                door.creations[name] = NetAction.create_epoch(door.node_name, SimSalvo(name, []))
 
     def door(self, node_name: str) -> Door:
         """The door of a node. Raises `NodeNotFoundError`."""
