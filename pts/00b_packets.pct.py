@@ -172,8 +172,8 @@ class Epoch:
         self._sim_id: Any = None  # known from its start on
         self._made: dict[Packet, None] | None = None  # packets that it created and still holds
         self._loaded: dict[str, Loaded] | None = None  # its output ports that were used
-        self._burst: Any = None  # what its sends have in common
-        self._sent: list[str | int | None] | None = None  # each salvo: its condition, ports and packet numbers, None
+        self._burst: Any = None  # what `send_value` repeats, while the last salvo was one packet that it sent
+        self._sent: Any = None  # a list of notes on the salvos that it has sent, see `out_salvos`
 
     @property
     def id(self) -> str:
@@ -195,14 +195,15 @@ class Epoch:
     def out_salvos(self) -> list[Salvo]:
         """What it has sent so far, in order. Packets that have left the net since have no location any more."""
         there, suffix, salvos = self._door.registry, self._door.suffix, list[Salvo]()
-        notes = iter(self._sent or ())
-        for name in notes:
-            salvo = Salvo(str(name), [])
-            while (port := next(notes)) is not None:
-                number = next(notes)
-                assert isinstance(number, int)
-                salvo.packets.append((str(port), there.get(number) or Packet(number, suffix)))
-            salvos.append(salvo)
+        # The notes of a salvo are its condition, port and number of each packet, and None. A number in place of a
+        # condition is a salvo like the one before, of one packet.
+        notes: Any = iter(self._sent or ())
+        for note in notes:
+            if isinstance(note, int):
+                condition, ports = salvos[-1].salvo_condition, [(salvos[-1].packets[0][0], note)]
+            else:
+                condition, ports = note, [(port, next(notes)) for port in iter(notes.__next__, None)]
+            salvos.append(Salvo(condition, [(port, there.get(n) or Packet(n, suffix)) for port, n in ports]))
         return salvos
 
     def by_port(self) -> dict[str, list[Packet]]:

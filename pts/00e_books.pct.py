@@ -24,19 +24,21 @@
 # functions and the pickling of values happen outside it.
 #
 # **What the simulator knows.** It judges each action of a running epoch when it happens. What *waits* is kept by the
-# doors, and the simulator hears of an epoch when it starts: packets go from their edges to the ports, the epoch is
-# created, the epoch is started. So an epoch that waits costs nothing there, and the simulator is as fast with a hundred
-# thousand of them as with one.
+# doors, and the simulator hears of an epoch when it starts: the epoch is created empty, its packets go from their edges
+# straight into it, the epoch is started. So an epoch that waits costs nothing there, and the simulator is as fast with a
+# hundred thousand of them as with one.
 #
 # The packets of one edge are all alike to the simulator; which of ours each one stands for is for us to say, and we say it
 # when an epoch starts. Until then an edge is a pile of *tokens*, and we take the one that is cheapest to take: the last.
-# (Taking the first of a long edge is slow.) An injected value gets its packet in the simulator only then.
+# (Taking the first of a long edge is slow.) An injected value gets its packet in the simulator only then: it is created
+# outside the net, and goes into the epoch from there.
 #
 # ```
 #   a packet's way    in the simulator                 in the books
+#   inject            nothing yet                      at the port, in line for it, or in a startable epoch
 #   create, load      inside the epoch, output port    the same
-#   send              a token on the edge              at the port, or already in a startable epoch
-#   start             port, then inside the epoch      inside the epoch
+#   send              a token on the edge              at the port, in line for it, or in a startable epoch
+#   start             inside the epoch                 inside the epoch
 #   consume           gone                             gone
 # ```
 
@@ -67,6 +69,7 @@ from netrun_sim import (
     NodeNotFoundError,
     PacketNotFoundError,
 )
+from netrun_sim import Salvo as SimSalvo
 
 from netrun.core import GraphError, unknown_name
 from netrun.packets import NOTHING, Epoch, Packet, number_in
@@ -142,7 +145,9 @@ class Books:
         self._sim = NetSim(graph)
         self._do: Callable[[NetAction], tuple[Any, list[NetEvent]]] = self._sim.do_action
         self._lock = RLock()
-        self._acquire, self._release = self._lock.acquire, self._lock.release  # half the price of `with`, in hot places
+        # Hot places take these, `_do` and the counts below into local variables and call them there: half the price of
+        # `with`, and less than a call through `self`.
+        self._acquire, self._release = self._lock.acquire, self._lock.release
         self._packets: dict[int, Packet] = {}  # by number
         self._epochs: dict[int, Epoch] = {}  # by number, so in order of creation
         self._ready: deque[Epoch] = deque()
@@ -159,6 +164,8 @@ class Books:
         self._next_packet, self._next_epoch = count(1).__next__, count(1).__next__
         for door in self.doors.values():
             door.registry, door.suffix = self._packets, self._suffix
+            for name in ("", *(entry.name for entry in door.entries)):
+                door.creations[name] = NetAction.create_epoch(door.node_name, SimSalvo(name, []))
 
     def door(self, node_name: str) -> Door:
         """The door of a node. Raises `NodeNotFoundError`."""
@@ -283,7 +290,8 @@ class Arrivals(Values):
 
     def _form(self, door: Door, condition: str, parts: Parts, packets: list[Packet]) -> bool:
         """Make a startable epoch of packets that a door has let go of. True while there is room for more of them."""
-        number = self._next_epoch()
+        next_epoch = self._next_epoch
+        number = next_epoch()
         epoch = Epoch(number, door, condition, parts, packets)
         for packet in packets:
             packet._place = epoch
@@ -418,7 +426,7 @@ class Queue(Injection):
 
     def next(self) -> Epoch | None:
         """Take the oldest startable epoch out of the queue."""
-        if self._injected or self._opened or (self._behind and len(self._ready) < READY_LIMIT // 2):
+        if self._injected or self._opened or (self._behind and 2 * len(self._ready) < READY_LIMIT):
             self.route(READY_LIMIT)
         if self._shelved:
             return self._next_with_shelves()

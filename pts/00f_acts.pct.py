@@ -18,8 +18,7 @@
 
 # %%
 #|export
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from netrun_sim import (
@@ -30,12 +29,12 @@ from netrun_sim import (
     PacketNotInAnyNodeError,
     SalvoConditionNotFoundError,
 )
-from netrun_sim import Salvo as SimSalvo
+from netrun_sim import PacketLocation as SimLocation
 
 from netrun.books import Holder, Queue, _rank
 from netrun.core import NetStateError, unknown_name
 from netrun.packets import NOTHING, Epoch, Loaded, Packet
-from netrun.routing import Door, Exit, Gate, Outlet, Wire
+from netrun.routing import Door, Exit, Outlet, Wire
 
 # %% [markdown]
 # ## What an epoch holds
@@ -83,8 +82,15 @@ def _leave(epoch: Epoch, exit: Exit) -> list[tuple[str, Packet]]:
 
 def _note_sent(epoch: Epoch, exit: Exit, salvo: list[tuple[str, Packet]]) -> None:
     """Keep what was sent, as names and numbers: a burst must not leave a pile of objects behind."""
-    epoch._sent = epoch._sent or []
-    epoch._sent += (exit.name, *(note for port, packet in salvo for note in (port, packet._number)), None)
+    _note(epoch, exit.name, *(note for port, packet in salvo for note in (port, packet._number)))
+
+
+def _note(epoch: Epoch, *notes: str | int) -> None:
+    epoch._burst = None
+    if epoch._sent is None:
+        epoch._sent = [*notes, None]
+    else:
+        epoch._sent += (*notes, None)
 
 
 def held(epoch: Epoch) -> list[Packet]:
@@ -167,7 +173,17 @@ def find_sender(holder: Holder, port: str) -> Exit:
 # %% [markdown]
 # ## The start and the end of an epoch
 #
-# The simulator moves packets most cheaply when it takes the last of a place, so a salvo is listed to it last to first.
+# The simulator is told of an epoch when it starts. The epoch is created empty, by an action that is the same each time; its
+# packets go straight into it, from their edges or, if they were injected, from outside the net; then it is started. That a
+# condition was met, and which packets it takes, is the doors' business. The simulator moves packets most cheaply when it
+# takes the last of a place, so they go in last to first.
+#
+# ```
+#   start       create_epoch ──> transport each packet into it ──> start_epoch
+#   finish      finish_epoch
+#   cancel      cancel_epoch, which destroys what is left in it
+#   give_back   cancel_epoch; the packets are made anew, outside the net, when the epoch starts again
+# ```
 
 # %%
 #|exporti
@@ -176,7 +192,6 @@ _consume = NetAction.consume_packet
 _load = NetAction.load_packet_into_output_port
 _send = NetAction.send_output_salvo
 _transport = NetAction.transport_packet_to_location
-_create_epoch = NetAction.create_epoch
 _start = NetAction.start_epoch
 _finish = NetAction.finish_epoch
 _cancel = NetAction.cancel_epoch
@@ -188,51 +203,29 @@ class Starting(Queue):
     """How an epoch starts."""
 
     def start(self, holder: Holder) -> None:
-        """Start the holder's epoch, which `next` gave."""
+        """Start the holder's epoch, which `next` gave. Each of its packets is the last token of its edge, or a new one."""
         epoch = holder.epoch
-        door = epoch._door
-        do = self._do
-        self._acquire()
+        door, entered = epoch._door, epoch._entered
+        acquire, release, do = self._acquire, self._release, self._do
+        acquire()
         try:
-            if len(epoch._entered) == 1:  # as `_enter` does, without the call
-                packet, gate = epoch._entered[0], epoch._parts[0][0]
-                wire = packet._wire
-                if wire is None:
-                    sim_id = do(_CREATE_OUTSIDE)[0].packet_id
-                else:
-                    sim_id = wire.tokens.pop()
-                    packet._wire = None
-                packet._sim_id = sim_id
-                do(_transport(sim_id, gate.place))
-                salvo = [(gate.port, sim_id)]
-            else:
-                salvo = [self._enter(packet, gate) for gate, packet in _entries(epoch)]
-                salvo.reverse()
-            epoch._sim_id = do(_create_epoch(door.node_name, SimSalvo(epoch._condition, salvo)))[1][0].epoch_id
+            epoch._sim_id = do(door.creations[epoch._condition])[1][0].epoch_id
+            if entered:
+                inside = SimLocation.node(epoch._sim_id)
+                for packet in reversed(entered):
+                    wire = packet._wire
+                    if wire is None:
+                        sim_id = do(_CREATE_OUTSIDE)[0].packet_id
+                    else:
+                        sim_id = wire.tokens.pop()
+                        packet._wire = None
+                    packet._sim_id = sim_id
+                    do(_transport(sim_id, inside))
             do(_start(epoch._sim_id))
             epoch.state = _RUNNING
             door.started += 1
         finally:
-            self._release()
-
-    def _enter(self, packet: Packet, gate: Gate) -> tuple[str, str]:
-        """Bring a packet to its port in the simulator: the last token of the edge that it came over, or a new one."""
-        if packet._wire is None:
-            sim_id = self._do(_CREATE_OUTSIDE)[0].packet_id
-        else:
-            sim_id = packet._wire.tokens.pop()
-            packet._wire = None
-        packet._sim_id = sim_id
-        self._do(_transport(sim_id, gate.place))
-        return gate.port, sim_id
-
-
-def _entries(epoch: Epoch) -> Iterator[tuple[Gate, Packet]]:
-    """The packets that an epoch is started with, each with its gate."""
-    packets = iter(epoch._entered)
-    for gate, number in epoch._parts:
-        for packet in islice(packets, number):
-            yield gate, packet
+            release()
 
 
 # %%
@@ -245,18 +238,19 @@ class Finishing(Starting):
 
     def finish(self, holder: Holder) -> None:
         """Finish the holder's epoch. Raises, and changes nothing, when packets are left in it or unsent."""
-        self._acquire()
+        acquire, release, do = self._acquire, self._release, self._do
+        acquire()
         try:
             if holder.over is not None:
                 holder.must_last()
             epoch = holder.epoch
             try:
-                self._do(_finish(epoch._sim_id))
+                do(_finish(epoch._sim_id))
             except NetrunError as error:
                 raise type(error)(f"{holder}: {_what_is_left(epoch)}") from None
             self._end(holder)
         finally:
-            self._release()
+            release()
 
     def cancel(self, holder: Holder) -> None:
         """Cancel the holder's epoch: what it holds is destroyed, what it sent stays sent."""
@@ -293,7 +287,8 @@ class Finishing(Starting):
 
     def _end(self, holder: Holder) -> None:
         epoch = holder.epoch
-        holder.over = holder.over or OVER
+        if holder.over is None:
+            holder.over = OVER
         epoch.state = _FINISHED
         epoch._made = epoch._loaded = None
         epoch._door.ended += 1
@@ -390,19 +385,18 @@ class Making(Finishing):
 
     def consume(self, holder: Holder, packet: Packet, value: Any = _ASK) -> Any:
         """Consume a packet of the epoch and return its value: the one given, or else the one that `ask` gives."""
-        if holder.over is not None or getattr(packet, "_place", None) is not holder.epoch:
-            self.must_hold(holder, packet)
-        if value is _ASK:
-            value = packet._value
-            if value is NOTHING:
-                value = self.ask(holder, packet)
-                self.values.must_be_keepable(packet.id, value)
-        self._acquire()
+        if value is _ASK and not (isinstance(packet, Packet) and packet._value is not NOTHING):
+            value = self.ask(holder, packet)
+            self.values.must_be_keepable(packet.id, value)
+        acquire, release, do = self._acquire, self._release, self._do
+        acquire()
         try:
-            if holder.over is not None or packet._place is not holder.epoch:
-                self.must_hold(holder, packet)
             epoch = holder.epoch
-            self._do(_consume(packet._sim_id))
+            if holder.over is not None or packet._place is not epoch:
+                self.must_hold(holder, packet)
+            if value is _ASK:
+                value = packet._value  # it carries it
+            do(_consume(packet._sim_id))
             holder.acted = True
             if epoch._made or packet._place is not epoch:
                 _let_go(epoch, packet)
@@ -410,7 +404,7 @@ class Making(Finishing):
             del self._packets[packet._number]
             holder.values[packet] = value
         finally:
-            self._release()
+            release()
         if packet._value is NOTHING:
             self._spend(packet, value)
         else:
@@ -458,21 +452,18 @@ class Delivery(Making):
 
     def _deliver(self, epoch: Epoch, exit: Exit, salvo: list[tuple[str, Packet]]) -> None:
         """Bring what was just sent to the doors behind it."""
-        if len(salvo) == 1:
-            self._deliver_one(epoch, exit, *salvo[0])
-            return
         outs = epoch._door.outs
+        if len(salvo) == 1:
+            port, packet = salvo[0]
+            _note(epoch, exit.name, port, packet._number)
+            self._deliver_one(outs[port], packet)
+            return
         _note_sent(epoch, exit, salvo)
         self._depart([(outs[port], packet) for port, packet in salvo])
         self._route_salvo(outs, salvo)
 
-    def _deliver_one(self, epoch: Epoch, exit: Exit, port: str, packet: Packet) -> None:
+    def _deliver_one(self, out: Wire | Outlet, packet: Packet) -> None:
         """`_deliver` for a salvo of one packet, as most are."""
-        if epoch._sent is None:
-            epoch._sent = [exit.name, port, packet._number, None]
-        else:
-            epoch._sent += (exit.name, port, packet._number, None)
-        out = epoch._door.outs[port]
         if isinstance(out, Wire):
             out.tokens.append(packet._sim_id)
             packet._sim_id, packet._wire, packet._place = None, out, out
@@ -555,21 +546,23 @@ class Sending(Delivery):
     def send_value(self, holder: Holder, port: str, value: Any) -> Packet:
         """Create a packet, load it into `port` and send it with the one condition that sends this port alone."""
         epoch = holder.epoch
-        exit = epoch._door.senders.get(port) or find_sender(holder, port)
-        packet = Packet(self._next_packet(), self._suffix)
+        door = epoch._door
+        exit = door.senders.get(port) or find_sender(holder, port)
+        acquire, release, do, next_packet = self._acquire, self._release, self._do, self._next_packet
+        number = next_packet()
+        packet = Packet(number, self._suffix)
         if self._carried:
             packet._value = value
         else:
             self._store(packet, value)
         try:
-            self._acquire()
+            acquire()
             try:
                 if holder.over is not None:
                     holder.must_last()
                 burst = epoch._burst
                 if burst is None or burst[0] is not exit:  # what stays the same from one send to the next
-                    burst = epoch._burst = (exit, _create(epoch._sim_id), _send(epoch._sim_id, exit.name))
-                do = self._do
+                    burst = (exit, _create(epoch._sim_id), _send(epoch._sim_id, exit.name))
                 sim_id = do(burst[1])[0].packet_id
                 try:
                     do(_load(sim_id, port))
@@ -579,14 +572,19 @@ class Sending(Delivery):
                     _refuse(holder, error, f"nothing can be sent from output port {port!r} with {exit.name!r}")
                 holder.acted = True
                 packet._sim_id = sim_id
-                self._packets[packet._number] = packet
+                self._packets[number] = packet
                 if epoch._loaded is None:
-                    self._deliver_one(epoch, exit, port, packet)
+                    if burst is epoch._burst:
+                        epoch._sent.append(number)
+                    else:
+                        _note(epoch, exit.name, port, number)
+                        epoch._burst = burst
+                    self._deliver_one(door.outs[port], packet)
                 else:
                     _put(epoch, port, packet)
                     self._deliver(epoch, exit, _leave(epoch, exit))
             finally:
-                self._release()
+                release()
         except BaseException:
             if packet._place is None:
                 self._drop(packet)

@@ -44,7 +44,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from netrun.context import AsyncNodeExecutionContext
-from netrun.driver import Clock, Driver, Report, _log, add_causes, finish, report_in_time
+from netrun.driver import Clock, Driver, Ended, Report, _log, add_causes, finish, report_in_time
 from netrun.execution import Attempt, Ending, Outcome, outcome_of
 from netrun.ledger import Ledger
 from netrun.signals import HANDING_OVER, LOOPS, WAITING
@@ -165,7 +165,7 @@ class LoopCarrier:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
-    def begin(self, attempt: Attempt, report: Report) -> Outcome | None:
+    def begin(self, attempt: Attempt, report: Report) -> Ended | None:
         """Begin an attempt. Its outcome goes to the host."""
         host = self._driver.host
         if not isinstance(host, LoopHost):

@@ -37,7 +37,7 @@ def dump_sim(ledger: Ledger) -> dict[str, Any]:
     places = {"outside": SimLocation.outside_net()}
     for door in ledger.doors.values():
         for gate in door.gates.values():
-            places[f"{door.node_name}.{gate.port}"] = gate.place
+            places[f"{door.node_name}.{gate.port}"] = SimLocation.input_port(door.node_name, gate.port)
             for wire in gate.wires:
                 if wire.edge is not None:
                     places[f"edge {wire.edge}"] = SimLocation.edge(wire.edge)
@@ -82,7 +82,7 @@ def dump_books(ledger: Ledger) -> dict[str, Any]:
             {port: [packet.id for packet in packets] for port, packets in epoch.by_port().items()},
             [packet.id for packet in epoch._made or ()],
             {port: ids for port, place in (epoch._loaded or {}).items() if (ids := [p.id for p in place.packets])},
-            list(epoch._sent or ()),
+            [(salvo.salvo_condition, [(port, p.id) for port, p in salvo.packets]) for salvo in epoch.out_salvos],
         )
         for epoch in ledger._epochs.values()
     }

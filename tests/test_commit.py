@@ -267,6 +267,32 @@ def test_a_finished_epoch_tells_what_it_sent(kind: str) -> None:
     assert salvos[2].packets[0][1].id == inside(holder)[2].id
 
 
+@pytest.mark.parametrize("kind", ["live", "recorded"])
+def test_an_epoch_tells_every_salvo_of_a_burst(kind: str) -> None:
+    """Sends that repeat each other, and what comes between them: each is a salvo of its own, with its own packet."""
+    ledger, holder = at_work()
+    recording = Recording(holder, ledger.values)
+    ctx = NodeExecutionContext(holder, ledger if kind == "live" else recording)
+    for packet in inside(holder):
+        ctx.consume_packet(packet)
+    sent = [("free", [ctx.send("free", number)]) for number in range(3)]
+    sent += [("left", [ctx.send("left", number)]) for number in range(2)]
+    sent += [("free", [ctx.send("free", number)]) for number in range(2)]
+    pair = [ctx.create_packet(number) for number in range(2)]
+    for packet in pair:
+        ctx.load_output_port("free", packet)
+    ctx.send_output_salvo("free")
+    sent += [("free", pair)]
+    sent += [("free", [ctx.send("free", number)]) for number in range(2)]
+    if kind == "live":
+        ledger.finish(holder)
+    else:
+        ledger.commit(holder, recording.commands)
+    expected = [(name, [(name, packet.id) for packet in packets]) for name, packets in sent]
+    salvos = holder.epoch.out_salvos
+    assert [(salvo.salvo_condition, [(port, p.id) for port, p in salvo.packets]) for salvo in salvos] == expected
+
+
 # -- the simulator's own refusals -------------------------------------------------------------------------------------
 
 

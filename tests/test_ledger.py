@@ -111,6 +111,39 @@ def test_a_packet_is_always_somewhere_and_says_where() -> None:
     ledger.check()
 
 
+def test_the_simulator_sees_what_happens() -> None:
+    """What is sent goes over its edge, and from there into the next epoch; what is injected comes from outside."""
+    a_to_b = edge("A.out", "B.in")
+    ledger = ledger_of(graph([node("A", ["in"], ["out"]), node("B", ["in"])], [a_to_b]))
+    seen: list[Any] = []
+    act = ledger._do
+
+    def watched(action: Any) -> Any:
+        answer = act(action)
+        for event in answer[1]:
+            moved = event.kind == "PacketMoved"
+            seen.append((event.from_location.kind, event.to_location.kind) if moved else event.kind)
+            assert not moved or event.to_location.kind != "Edge" or event.to_location.get_edge() == a_to_b
+        return answer
+
+    ledger._do = watched
+    ledger.inject("A", "in", [1])
+    first = begin(ledger)
+    assert seen == ["EpochCreated", "PacketCreated", ("OutsideNet", "Node"), "EpochStarted"]
+    seen.clear()
+    ledger.load(first, "out", inside(first)[0])
+    ledger.send(first, "out")
+    ledger.finish(first)
+    sent = ["OutputSalvoTriggered", "EpochFinished"]
+    assert seen == [("Node", "OutputPort"), ("OutputPort", "Edge"), *sent]
+    seen.clear()
+    second = begin(ledger)
+    ledger.consume(second, inside(second)[0])
+    ledger.finish(second)
+    assert seen == ["EpochCreated", ("Edge", "Node"), "EpochStarted", "PacketConsumed", "EpochFinished"]
+    ledger.check()
+
+
 def test_consume_gives_the_value_and_takes_the_packet_out() -> None:
     """The value, the packet and the registry; the holder remembers what it consumed."""
     ledger, holder, packet = at_work()

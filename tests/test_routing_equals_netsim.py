@@ -254,7 +254,7 @@ class Twins:
             assert formed[name][begun:] == [self.sim_salvo(id) for id in ids[begun:]]
         for door in self.ledger.doors.values():
             for gate in door.gates.values():
-                assert self.of(gate.packets) == self.at(gate.place)
+                assert self.of(gate.packets) == self.at(SimLocation.input_port(door.node_name, gate.port))
                 for wire in gate.wires:
                     line = self.of(packet for _, packet in wire.line)
                     if wire.edge is not None:

@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from .context import AsyncNodeExecutionContext
-from .driver import Clock, Driver, Report, _log, add_causes, finish, report_in_time
+from .driver import Clock, Driver, Ended, Report, _log, add_causes, finish, report_in_time
 from .execution import Attempt, Ending, Outcome, outcome_of
 from .ledger import Ledger
 from .signals import HANDING_OVER, LOOPS, WAITING
@@ -116,7 +116,7 @@ class LoopCarrier:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
-    def begin(self, attempt: Attempt, report: Report) -> Outcome | None:
+    def begin(self, attempt: Attempt, report: Report) -> Ended | None:
         """Begin an attempt. Its outcome goes to the host."""
         host = self._driver.host
         if not isinstance(host, LoopHost):

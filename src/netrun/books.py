@@ -23,6 +23,7 @@ from netrun_sim import (
     NodeNotFoundError,
     PacketNotFoundError,
 )
+from netrun_sim import Salvo as SimSalvo
 
 from .core import GraphError, unknown_name
 from .packets import NOTHING, Epoch, Packet, number_in
@@ -82,7 +83,9 @@ class Books:
         self._sim = NetSim(graph)
         self._do: Callable[[NetAction], tuple[Any, list[NetEvent]]] = self._sim.do_action
         self._lock = RLock()
-        self._acquire, self._release = self._lock.acquire, self._lock.release  # half the price of `with`, in hot places
+        # Hot places take these, `_do` and the counts below into local variables and call them there: half the price of
+        # `with`, and less than a call through `self`.
+        self._acquire, self._release = self._lock.acquire, self._lock.release
         self._packets: dict[int, Packet] = {}  # by number
         self._epochs: dict[int, Epoch] = {}  # by number, so in order of creation
         self._ready: deque[Epoch] = deque()
@@ -99,6 +102,8 @@ class Books:
         self._next_packet, self._next_epoch = count(1).__next__, count(1).__next__
         for door in self.doors.values():
             door.registry, door.suffix = self._packets, self._suffix
+            for name in ("", *(entry.name for entry in door.entries)):
+                door.creations[name] = NetAction.create_epoch(door.node_name, SimSalvo(name, []))
 
     def door(self, node_name: str) -> Door:
         """The door of a node. Raises `NodeNotFoundError`."""
@@ -169,7 +174,8 @@ class Arrivals(Values):
 
     def _form(self, door: Door, condition: str, parts: Parts, packets: list[Packet]) -> bool:
         """Make a startable epoch of packets that a door has let go of. True while there is room for more of them."""
-        number = self._next_epoch()
+        next_epoch = self._next_epoch
+        number = next_epoch()
         epoch = Epoch(number, door, condition, parts, packets)
         for packet in packets:
             packet._place = epoch
@@ -287,7 +293,7 @@ class Queue(Injection):
 
     def next(self) -> Epoch | None:
         """Take the oldest startable epoch out of the queue."""
-        if self._injected or self._opened or (self._behind and len(self._ready) < READY_LIMIT // 2):
+        if self._injected or self._opened or (self._behind and 2 * len(self._ready) < READY_LIMIT):
             self.route(READY_LIMIT)
         if self._shelved:
             return self._next_with_shelves()

@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 from .context import AsyncNodeExecutionContext, NodeExecutionContext, NodeFailureContext
 from .execution import Attempt, Ending, Engine, Outcome, Task, Verdict, outcome_of
@@ -41,7 +41,11 @@ def _log() -> Any:
     return getLogger("netrun")
 
 
-def call(attempt: Attempt, ledger: Ledger) -> Outcome:
+FINISHED: Final = Ending.FINISHED
+Ended = Outcome | Literal[Ending.FINISHED]  # most attempts finish, and need no outcome made for that
+
+
+def call(attempt: Attempt, ledger: Ledger) -> Ended:
     """Run the node function of an attempt, here and now."""
     task = attempt.task
     acts = ledger if attempt.recording is None else attempt.recording
@@ -53,10 +57,7 @@ def call(attempt: Attempt, ledger: Ledger) -> Outcome:
             task.exec_node_func(NodeExecutionContext(attempt, acts), packets)  # type: ignore[misc]
     except BaseException as error:
         return outcome_of(attempt, error)
-    return Outcome(attempt, _FINISHED)
-
-
-_FINISHED = Ending.FINISHED
+    return FINISHED
 
 # %% pts/02b_driver.pct.py 6
 Report = Callable[[Outcome], None]
@@ -69,8 +70,8 @@ class InlineCarrier:
         self._ledger, self._now = ledger, now
         self.in_thread: Attempt | None = None
 
-    def begin(self, attempt: Attempt, report: Report) -> Outcome | None:
-        """Run an attempt. Returns its outcome, or None when `report` will be called with it."""
+    def begin(self, attempt: Attempt, report: Report) -> Ended | None:
+        """Run an attempt. Returns how it ended, or None when `report` will be called with its outcome."""
         if attempt.deadline is None:
             if attempt.limits:
                 attempt.begun = self._now()
@@ -86,7 +87,8 @@ class InlineCarrier:
 
     def _run(self, attempt: Attempt, report: Report) -> None:
         attempt.begun = self._now()
-        report_in_time(call(attempt, self._ledger), report)
+        ended = call(attempt, self._ledger)
+        report_in_time(Outcome(attempt, FINISHED) if ended is FINISHED else ended, report)
 
 
 def report_in_time(outcome: Outcome, report: Report) -> None:
@@ -443,11 +445,12 @@ class Driver(Settling):
             attempt = engine.begin(now()) if self.inline.in_thread is None else None
             if attempt is not None:
                 begun += 1
-                outcome = attempt.task.carrier.begin(attempt, host.put)
-                if outcome is not None and attempt.over is not None:
-                    attempt.over = None  # an interrupt that came too late for it: let it end as it has
-                if outcome is not None and (failed := engine.conclude(outcome)) is not None:
-                    await self._fail(failed)
+                ended = attempt.task.carrier.begin(attempt, host.put)
+                if ended is not None:
+                    attempt.over = None  # an interrupt came too late for it: let it end as it has
+                    failed = engine.commit(attempt) if ended is FINISHED else engine.conclude(ended)
+                    if failed is not None:
+                        await self._fail(failed)
                 if breath is not inf and monotonic() > breath:
                     await self._breathe()
                     breath = monotonic() + BREATH

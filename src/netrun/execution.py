@@ -138,7 +138,6 @@ def verdict(ending: Ending, *, acted: bool, retry_after: float | None) -> Verdic
             return Verdict.CANCEL if acted else Verdict.GIVE_BACK
 
 # %% pts/02_execution.pct.py 16
-_FINISHED = Ending.FINISHED
 _FAILURES = (Ending.FAILED, Ending.TIMED_OUT)
 
 
@@ -355,24 +354,35 @@ class Conclusions(Beginnings):
         """End an attempt: no further action of it changes the net. None if it is committed; else how it failed. An
         outcome that comes too late, of an attempt that has ended already, is dropped."""
         attempt = outcome.attempt
+        if outcome.ending is Ending.FINISHED:
+            return self.commit(attempt)
         if attempt not in self.running:
             return None
         del self.running[attempt]
         if attempt.limits:
             self._leave_limits(attempt)
-        if outcome.ending is _FINISHED:
-            try:
-                if attempt.recording is None:
-                    self.ledger.finish(attempt)
-                else:
-                    attempt.recording.commit(attempt, self.ledger)
-            except BaseException as error:
-                outcome = outcome_of(attempt, error)
+        return self._failed(outcome)
+
+    def commit(self, attempt: Attempt) -> Outcome | None:
+        """`conclude` for an attempt that has finished: as most do, no outcome need be made for that."""
+        if attempt not in self.running:
+            return None
+        del self.running[attempt]
+        if attempt.limits:
+            self._leave_limits(attempt)
+        try:
+            if attempt.recording is None:
+                self.ledger.finish(attempt)
             else:
-                if self.observe is not None:
-                    self.observe(outcome, Verdict.COMMIT)
-                return None
-        self.ledger.end_attempt(attempt, _why_over(outcome))
+                attempt.recording.commit(attempt, self.ledger)
+        except BaseException as error:
+            return self._failed(outcome_of(attempt, error))
+        if self.observe is not None:
+            self.observe(Outcome(attempt, Ending.FINISHED), Verdict.COMMIT)
+        return None
+
+    def _failed(self, outcome: Outcome) -> Outcome:
+        self.ledger.end_attempt(outcome.attempt, _why_over(outcome))
         return outcome
 
     def _leave_limits(self, attempt: Attempt) -> None:

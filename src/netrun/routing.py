@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any
 
 from netrun_sim import Edge, Graph, Node, PacketCountN, Port, PortSlotSpecFinite, SalvoCondition, SalvoConditionTerm
-from netrun_sim import PacketLocation as SimLocation
 
 from .core import GraphFinding
 from .packets import Packet, PacketLocation
@@ -71,12 +70,11 @@ Parts = tuple[tuple["Gate", int], ...]  # how many packets from which gates
 class Gate:
     """An input port: the packets that wait at it, in order."""
 
-    __slots__ = ("capacity", "direct", "door", "injections", "packets", "place", "port", "rank", "wires")
+    __slots__ = ("capacity", "direct", "door", "injections", "packets", "port", "rank", "wires")
 
     def __init__(self, door: "Door", port: str, rank: int, capacity: int | None) -> None:
         self.door, self.port, self.rank, self.capacity = door, port, rank, capacity
         self.packets: deque[Packet] = deque()
-        self.place = SimLocation.input_port(door.node_name, port)
         self.direct: tuple[str, Parts] | None = None  # the condition that one packet here meets, all else being empty
         self.injections = Wire(self, None)
         self.wires: list[Wire] = [self.injections]
@@ -170,8 +168,8 @@ Form = Callable[["Door", str, Parts, list[Packet]], bool]  # True: go on, False:
 class Lines:
     """The input side of a node: who waits where, and one round of letting in and taking out."""
 
-    __slots__ = ("arrivals", "cancelled", "counts", "ended", "entries", "exits", "gates", "inbox", "is_behind", "is_open",
-                 "node_name", "outs", "present", "rank", "registry", "senders", "shelf", "started", "suffix",
+    __slots__ = ("arrivals", "cancelled", "counts", "creations", "ended", "entries", "exits", "gates", "inbox", "is_behind",
+                 "is_open", "node_name", "outs", "present", "rank", "registry", "senders", "shelf", "started", "suffix",
                  "waiting")  # fmt: skip
 
     def __init__(self, node_name: str, rank: int) -> None:
@@ -193,6 +191,7 @@ class Lines:
         self.is_open = False  # whether those on the shelf may be tried again
         self.registry: dict[int, Packet] = {}  # every packet of the net, by number
         self.suffix = ""  # of the ids of the net
+        self.creations: dict[str, Any] = {}  # by condition, the simulator's action that creates an epoch
 
     @property
     def live(self) -> int:
