@@ -176,9 +176,67 @@ class EpochTimeout(NetrunRuntimeError):
     def __str__(self) -> str:
         return (
             f"node {self.node_name!r}, epoch {self.epoch_id}: the attempt ran longer than its timeout of "
-            f"{self.timeout_seconds:g} s. A thread cannot be stopped, so the function may still be running; its context "
-            "is dead, and nothing that it still does reaches the net. Raise `timeout` or make the function faster."
+            f"{self.timeout_seconds:g} s. Its context is dead, and nothing that it still does reaches the net. (A worker "
+            "process was ended; a thread cannot be stopped, and may still be running.) Raise `timeout` or make the "
+            "function faster."
         )
+
+
+class WorkerDied(NetrunRuntimeError):
+    """The process that ran an attempt ended. `exitcode` is negative where a signal ended it, None where it is not known.
+    `epoch_id` is empty where it ran a stop function."""
+
+    def __init__(self, node_name: str, epoch_id: str, exitcode: int | None) -> None:
+        super().__init__(node_name, epoch_id, exitcode)
+        self.node_name, self.epoch_id, self.exitcode = node_name, epoch_id, exitcode
+
+    def __str__(self) -> str:
+        what = f"epoch {self.epoch_id}" if self.epoch_id else "stop_node_func"
+        return (
+            f"node {self.node_name!r}, {what}: the worker process ended meanwhile, {_exit_text(self.exitcode)}. Only "
+            "this epoch is concerned; the pool has a new worker."
+        )
+
+
+def _exit_text(exitcode: int | None) -> str:
+    """What an exit code says."""
+    if exitcode is None:
+        return "and how is not known"
+    if exitcode >= 0:
+        return f"with exit code {exitcode} (it called os._exit, or something that does)"
+    from signal import Signals
+
+    names = {signal.value: signal.name for signal in Signals}
+    name = names.get(-exitcode, f"signal {-exitcode}")
+    hints = {"SIGKILL": " (possibly out of memory)", "SIGSEGV": " (a crash in native code)"}
+    return f"by {name}{hints.get(name, '')}"
+
+
+class NotPicklable(NetrunRuntimeError):
+    """Something that would have to go to a worker process, or come back from it, cannot be pickled. `port_name` is
+    'function' where it is a function of the node. The original exception is its `__cause__`."""
+
+    def __init__(self, node_name: str, port_name: str, type_name: str) -> None:
+        super().__init__(node_name, port_name, type_name)
+        self.node_name, self.port_name, self.type_name = node_name, port_name, type_name
+
+    def __str__(self) -> str:
+        where = "a function of the node" if self.port_name == "function" else f"port {self.port_name!r}"
+        return (
+            f"node {self.node_name!r}, {where}: a {self.type_name} cannot be pickled, so it cannot go to a process or "
+            "come back from it. Send something else, open it in start_node_func, or run the node inline or in threads."
+        )
+
+
+class WorkerException(NetrunRuntimeError):
+    """Stands for an exception of a worker process that could not be brought over. Its traceback is the `__cause__`."""
+
+    def __init__(self, type_name: str, text: str) -> None:
+        super().__init__(type_name, text)
+        self.type_name, self.text = type_name, text
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.text}" if self.text else self.type_name
 
 
 class EpochCancelled(NetrunRuntimeError):
@@ -327,6 +385,10 @@ class NodeConfig:
     retry_jitter: share from 0 to 1: each wait is longer or shorter by up to this much, at random, so that what failed
         together is not tried again together.
     retry_on: the exception classes (one, or several in a tuple or list) that are worth another attempt; None: all.
+    pool: the name of a pool of the net, or several, where the node's function runs; None: inline. Of several the one with
+        the most free workers is taken. In a process pool or an executor, actions are deferred always.
+    pool_init_mode: "per_worker": the start function is called once in each worker, before its first epoch of this node,
+        and the stop function once in each at the end of the run. "global": once in the net's own process, as inline.
     max_parallel_epochs: how many attempts may run at the same time, or None for no limit. An epoch that waits for its
         next attempt is not counted.
     rate_limit_per_second: how many attempts may begin in a second, or None for no limit: the first begins at once, then
@@ -343,9 +405,16 @@ class NodeConfig:
     retry_jitter: float = 0.0
     retry_on: tuple[type[BaseException], ...] | None = None
     timeout: float | None = None
+    pool: str | tuple[str, ...] | None = None
+    pool_init_mode: str = "per_worker"
     max_parallel_epochs: int | None = None
     rate_limit_per_second: float | None = None
     dead_letter_queue: bool = True
+
+    @property
+    def pools(self) -> tuple[Any, ...]:
+        """The names of its pools, be it one, several or none."""
+        return () if self.pool is None else self.pool if isinstance(self.pool, tuple) else (self.pool,)
 
     def merged(self, **options: Any) -> Self:
         """These options with some of them changed. Raises `ConfigError` for an unknown name or a bad value."""
@@ -353,6 +422,8 @@ class NodeConfig:
         for name in options:
             if name not in known:
                 raise ConfigError(unknown_name("node option", name, known))
+        if isinstance(options.get("pool"), (list, tuple)):
+            options["pool"] = tuple(options["pool"])
         if "retry_on" in options:
             options["retry_on"] = _exception_classes(options["retry_on"])
         config = replace(self, **options)
@@ -375,6 +446,10 @@ class NodeConfig:
             rate = self.rate_limit_per_second
             _check_number("rate_limit_per_second", rate, "a number above 0, or None", lambda n: n > 0)
         check_count("max_parallel_epochs", self.max_parallel_epochs)
+        if not all(isinstance(name, str) and name for name in self.pools) or self.pool == ():
+            raise ConfigError(f"pool must be the name of a pool, a list of names, or None, not {self.pool!r}.")
+        if self.pool_init_mode not in ("per_worker", "global"):
+            raise ConfigError(f"pool_init_mode must be 'per_worker' or 'global', not {self.pool_init_mode!r}.")
         if self.retries and not self.defer_net_actions:
             raise ConfigError(
                 f"retries={self.retries} needs defer_net_actions=True: what a failed attempt has done to the net could "

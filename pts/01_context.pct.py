@@ -43,7 +43,7 @@ from netrun.core import EpochCancelled
 from netrun.acts import _ASK, find_exit, find_sender, must_be_packet, must_have_port, what_is_left
 from netrun.books import Holder
 from netrun.ledger import Command, Consume, Create, Ledger, Load, Send
-from netrun.packets import DeferredPacket, Packet
+from netrun.packets import NOTHING, DeferredPacket, Packet
 from netrun.values import PacketValueStore
 
 # %% [markdown]
@@ -60,14 +60,13 @@ from netrun.values import PacketValueStore
 class Recording:
     """The acts of an attempt, written down. `commands` is what `Ledger.commit` plays."""
 
-    __slots__ = ("_loaded", "_places", "_values", "commands")
+    __slots__ = ("_loaded", "_places", "_values", "commands", "entered")
 
     def __init__(self, holder: Holder, values: PacketValueStore) -> None:
         self.commands: list[Command] = []
+        self.entered = holder.epoch._entered
         self._values = values
-        self._places: dict[Packet, str | None] = dict.fromkeys(
-            holder.epoch._entered
-        )  # None: inside, else the output port
+        self._places: dict[Packet, str | None] = dict.fromkeys(self.entered)  # None: inside, else the output port
         self._loaded: dict[str, list[Packet]] = {}
 
     def create(self, holder: Holder, value: Any = None, func: Callable[[], Any] | None = None) -> DeferredPacket:
@@ -81,19 +80,22 @@ class Recording:
     def ask(self, holder: Holder, packet: Packet) -> Any:
         """The value of a packet of the epoch, be it one that this attempt created."""
         self.must_hold(holder, packet)
-        return self._store_of(packet).get_value(_key(packet))
+        carried = packet._value
+        return carried if carried is not NOTHING else self._store_of(packet).get_value(_key(packet))
 
     async def async_ask(self, holder: Holder, packet: Packet) -> Any:
         """`ask` for callers on a loop."""
         self.must_hold(holder, packet)
-        return await self._store_of(packet).async_get_value(_key(packet))
+        carried = packet._value
+        return carried if carried is not NOTHING else await self._store_of(packet).async_get_value(_key(packet))
 
     def consume(self, holder: Holder, packet: Packet, value: Any = _ASK) -> Any:
         """Write down that a packet is consumed. Returns its value: the one given, or else the one that `ask` gives."""
+        carried = getattr(packet, "_value", NOTHING)
         if value is _ASK:
-            value = self.ask(holder, packet)
+            value = self.ask(holder, packet) if carried is NOTHING else carried
         self.must_hold(holder, packet)
-        if not _is_own(packet):
+        if carried is NOTHING and not _is_own(packet):
             self._values.must_be_keepable(packet.id, value)
         port = self._places.pop(packet)
         if port is not None:
@@ -146,6 +148,14 @@ class Recording:
             error = CannotFinishNonEmptyEpochError if None in left else UnsentOutputSalvoError
             inside = left.pop(None, [])
             raise error(f"{holder}: {what_is_left(inside, {str(port): ids for port, ids in left.items()})}")
+
+    def has_func(self, packet: Packet) -> bool:
+        """Whether a packet, be it of the epoch or of this attempt's own, has a value function."""
+        if packet._value is not NOTHING:
+            return False
+        if isinstance(packet, DeferredPacket) and _is_own(packet):
+            return packet._func is not None
+        return self._values.peek(packet.id)[1] is not None
 
     def must_hold(self, holder: Holder, packet: Packet) -> None:
         """Raise unless the packet is in the epoch at this point of the recording."""

@@ -26,6 +26,7 @@
 
 # %%
 #|export
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,6 +68,10 @@ class Task:
     is_async: bool = False
     limits: tuple["Limit", ...] = ()
     failed: int = 0  # epochs that were given up
+
+    def starts_in_workers(self) -> bool:
+        """Whether its start and stop functions are called in each worker of its pools."""
+        return self.config.pool is not None and self.config.pool_init_mode == "per_worker"
 
     @property
     def is_able(self) -> bool:
@@ -110,13 +115,15 @@ class Attempt(Holder):
     """One try at an epoch.
 
     deadline: the engine's time when it must be done, or None; timeout: the seconds that it has, where there is one.
-    limits: those that were asked about it. begun: where there are any, when its function was called, once it was.
+    limits: those that were asked about it. Where there are any:
+    begun: when its function was called, once it was; worker: who runs it, if it is one of a pool.
     recording: what it has done, if its actions are deferred.
     """
 
-    __slots__ = ("begun", "deadline", "limits", "recording", "task", "timeout")
+    __slots__ = ("begun", "deadline", "limits", "recording", "task", "timeout", "worker")
     begun: float | None
     timeout: float
+    worker: Any
 
     def __init__(self, epoch: Epoch, task: Task, earlier: Earlier = ()) -> None:
         self.epoch = epoch  # as Holder has it; an attempt is made for every epoch, so it is made quickly
@@ -128,6 +135,14 @@ class Attempt(Holder):
         self.deadline: float | None = None
         self.limits: tuple[Limit, ...] = ()
         self.recording: Recording | None = None
+
+    def worker_of(self) -> Any:
+        """Who runs it, if it is one of a pool, or None."""
+        return self.worker if self.limits else None
+
+    def is_inline(self) -> bool:
+        """Whether its function runs in the thread that drives the net, or in one that this waits for."""
+        return not self.task.is_async and self.worker_of() is None
 
 
 class Ending(Enum):
@@ -281,6 +296,7 @@ class Agenda:
         self._looks: list[tuple[float, str]] = []  # a heap of moments that limits named, with the node
         self._looked_for: set[tuple[float, str]] = set()  # the same
         self._timed: list[tuple[float, int, Attempt]] = []  # a heap of attempts that have a deadline
+        self.room_made: deque[Task] = deque()  # from any thread: tasks whose limits may answer otherwise now
         self._numbers = count()
 
     def deadline(self) -> float | None:
@@ -331,6 +347,10 @@ class Agenda:
         """Whether there is something that could begin, now or later, if the net is not paused."""
         return bool(self._retries or self._held) or self.ledger.has_work(lambda epoch: self.task_of(epoch).is_able)
 
+    def waits(self, task: Task) -> bool:
+        """Whether epochs of a task are set aside, or retries held."""
+        return task in self._held or bool(self.ledger.doors[task.node_name].shelf)
+
     def task_of(self, epoch: Epoch) -> Task:
         """The task of an epoch's node."""
         rank: int = epoch._door.rank
@@ -362,6 +382,8 @@ class Beginnings(Agenda):
             return None
         if self._looks:
             self._look(now)
+        while self.room_made:
+            self.try_again(self.room_made.popleft())
         if self._retries and self._retries[0].due <= now and (again := self._next_retry(now)) is not None:
             return self._begun(again, now)
         while (epoch := self.ledger.next()) is not None:
@@ -389,7 +411,7 @@ class Beginnings(Agenda):
             self._note_deadline(attempt, attempt.deadline)
         if config.defer_net_actions:
             attempt.recording = Recording(attempt, self.ledger.values)
-        attempt.limits, attempt.begun = task.limits, None
+        attempt.limits, attempt.begun, attempt.worker = task.limits, None, None
         for limit in task.limits:
             limit.begun(attempt, now)
         if task in self._held:

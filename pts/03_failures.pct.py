@@ -36,7 +36,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from netrun.books import Lazy
-from netrun.core import ConfigError, NetrunRuntimeError, NetStateError, NodeConfig, _told
+from netrun.core import ConfigError, NetrunRuntimeError, NetStateError, NodeConfig, WorkerDied, _told
 from netrun.driver import Host, is_async, tell
 from netrun.execution import Ending, Outcome
 from netrun.ledger import Ledger
@@ -72,6 +72,9 @@ def retry_delay(config: NodeConfig, retry: int, spread: float = 0.0) -> float:
     return min(wait, _LONGEST_WAIT)
 
 
+MOST_DEATHS = 3  # workers that an epoch may cost
+
+
 class RetryPolicy:
     """The judge of the engine: after how many seconds is a failed attempt made again? None: never.
 
@@ -84,7 +87,8 @@ class RetryPolicy:
     def __call__(self, outcome: Outcome) -> float | None:
         """As the options of the attempt's node say. A time-out counts as its `EpochTimeout`."""
         config, retry = outcome.attempt.task.config, len(outcome.attempt.earlier) + 1
-        if retry > config.retries:
+        deaths = [error for _, error in outcome.attempt.earlier if isinstance(error, WorkerDied)]
+        if retry > config.retries or (isinstance(outcome.error, WorkerDied) and len(deaths) + 1 >= MOST_DEATHS):
             return None
         if config.retry_on is not None and not isinstance(outcome.error, config.retry_on):
             return None
@@ -122,7 +126,7 @@ class DeadLetterEntry:
     input_packets: the packets that the epoch was started with, `{port: [ids]}`.
     packet_values: their values as far as they are known, `{id: value}`; value_funcs: of the others, `{id: function}`.
     timestamp: when it was given up (UTC).
-    reason: "failed", "timed out" or "interrupted".
+    reason: "failed", "timed out", "worker died" or "interrupted".
     """
 
     epoch_id: str
@@ -182,7 +186,7 @@ def dead_letter(failed: Outcome, at: datetime, ledger: Ledger) -> DeadLetterEntr
         input_packets={port: [packet.id for packet in packets] for port, packets in salvo.items()},
         packet_values={},
         timestamp=at,
-        reason=_REASON_OF.get(failed.ending, "failed"),
+        reason="worker died" if isinstance(failed.error, WorkerDied) else _REASON_OF.get(failed.ending, "failed"),
     )
     for packet in (packet for packets in salvo.values() for packet in packets):
         if packet in attempt.values:

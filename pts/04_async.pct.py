@@ -121,6 +121,10 @@ class LoopHost:
         """Await it here."""
         return await coroutine
 
+    async def beside(self, func: Callable[[], Any]) -> Any:
+        """Call it in a thread."""
+        return await asyncio.to_thread(func)
+
     def abandon(self, attempt: Attempt) -> None:
         """Cancel an attempt's task, if it has one."""
         task = self._tasks.pop(attempt, None)

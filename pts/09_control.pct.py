@@ -499,6 +499,7 @@ class Control(Background):
     """The verbs of a net over its driver. See the top of this chapter."""
 
     STOP_WAIT = 30.0  # seconds that stop() waits for a run elsewhere
+    pools: Any = None  # of the net, if it has any
 
     def wait_until_blocked(self, timeout: float | None = None) -> bool:
         """Wait until nothing runs and nothing will by itself. Raises what went wrong in the background."""
@@ -602,13 +603,14 @@ class NetStatus(NodeStatus):
 
     state: CREATED, RUNNING, PAUSED or STOPPED. paused_by: "user", "error", "signal", "limit", or None.
     blocked: nothing runs, and nothing could start: there is nothing to start, or the net is paused or stopped.
-    nodes: the status of each node, by name.
+    nodes: the status of each node, by name. pools: that of each pool.
     """
 
     state: NetState = NetState.CREATED
     paused_by: str | None = None
     blocked: bool = True
-    nodes: "dict[str, NodeStatus]" = field(default_factory=dict)
+    nodes: dict[str, NodeStatus] = field(default_factory=dict)
+    pools: dict[str, Any] = field(default_factory=dict)  # of name to `PoolStatus`
 
 
 # %%
@@ -635,7 +637,8 @@ def status_of(control: Control) -> NetStatus:
         state, paused_by, is_at_rest = control.state, engine.paused_by, control._is_at_rest()
     could_begin = not control.is_stopped() and paused_by is None and engine.could_begin()
     blocked = is_at_rest and not could_begin
-    return NetStatus(**sums, state=state, paused_by=paused_by, blocked=blocked, nodes=nodes)
+    pools = control.pools.status() if control.pools is not None else {}
+    return NetStatus(**sums, state=state, paused_by=paused_by, blocked=blocked, nodes=nodes, pools=pools)
 
 
 # %% [markdown]

@@ -27,7 +27,7 @@ from netrun_sim import Graph
 
 from netrun.control import Control, NetState, NetStatus, status_of
 from netrun.core import ConfigError, NodeConfig, NodeExecutionFailed, check_count, unknown_name
-from netrun.driver import Driver, MonotonicClock, Stage, is_async, is_generator
+from netrun.driver import Driver, MonotonicClock, Stage, is_async, is_generator, must_have_pools
 from netrun.execution import Engine, NodeFunc, Task
 from netrun.failures import Aftermath, DeadLetterEntry, DeadLetterQueue, RetryPolicy, redrive
 from netrun.ledger import Ledger
@@ -141,6 +141,9 @@ class Nodes:
         dead_letter_limit: int | None = None,
         max_epochs: int | None = None,
         handle_signals: bool = True,
+        thread_pools: Mapping[str, Mapping[str, Any]] | None = None,
+        process_pools: Mapping[str, Mapping[str, Any]] | None = None,
+        executor_pools: Mapping[str, Any] | None = None,
     ) -> None:
         _check_error_options(on_error, error_callback)
         _check_run_options(max_epochs, handle_signals)
@@ -160,6 +163,12 @@ class Nodes:
         self._driver.before_cancel = Aftermath(self._ledger, self._dead_letter_queue, error_callback)
         self._control = Control(self._driver)
         self._control.handles_signals = handle_signals
+        self._pools: Any = None
+        if thread_pools or process_pools or executor_pools:
+            from netrun.pools import Pools
+
+            self._pools = Pools(self._driver, self, thread_pools, process_pools, executor_pools)
+            self._control.pools = self._stage.pools = self._pools
 
     @property
     def graph(self) -> Graph:
@@ -218,7 +227,7 @@ class Nodes:
         for name, func in functions.items():
             setattr(task, name, func)
         task.is_async = is_async(exec_node_func)
-        task.carrier = self._carrier_for(task)
+        self._place(task)
         if any(is_async(func) for func in functions.values()):
             self._driver.async_tasks.add(node_name)
         else:
@@ -231,8 +240,11 @@ class Nodes:
         """Set options of a node, see `NodeConfig`; the others stay. Takes effect with the node's next attempt. Raises
         `NodeNotFoundError`, or `ConfigError` for an unknown option or a bad value."""
         task = self._task(node_name)
-        task.config = task.config.merged(**options)
-        task.limits = limits_of(task.config, task.limits)
+        config = task.config.merged(**options)
+        if self._stage.is_open:
+            must_have_pools(node_name, config, [] if self._pools is None else self._pools.names)
+        task.config = config
+        self._place(task)
         self._ledger.unshelve(node_name)
         self._control.wake()
 
@@ -240,12 +252,21 @@ class Nodes:
         """The options of a node. Raises `NodeNotFoundError`."""
         return self._task(node_name).config
 
-    def _carrier_for(self, task: Task) -> Any:
-        if not task.is_async:
-            return self._driver.inline
-        from netrun.async_ import LoopCarrier
+    def _place(self, task: Task) -> None:
+        """Say where a task runs, and what holds it back."""
+        limits = limits_of(task.config, task.limits)
+        if task.config.pool is not None and self._pools is not None:
+            from netrun.pools import Room
 
-        return LoopCarrier(self._driver)
+            task.carrier = Room(self._pools, task)
+            limits += (task.carrier,)
+        elif task.is_async:
+            from netrun.async_ import LoopCarrier
+
+            task.carrier = LoopCarrier(self._driver)
+        else:
+            task.carrier = self._driver.inline
+        task.limits = limits
 
     def _task(self, node_name: str) -> Task:
         return self._tasks[self._ledger.door(node_name).node_name]
@@ -339,6 +360,9 @@ class Net(Contents):
         `dead_letter_callback`), or a callable; see `DeadLetterQueue`. dead_letter_limit: how many at the most.
     max_epochs: how many epochs one run may start, or None for no limit. With one more the net pauses, and `start` raises
         `EpochLimitReached`; the next `start` counts anew. For nets that might run for ever.
+    thread_pools, process_pools: by name, the pools in which nodes with the option `pool` run: `{"io": {"size": 8}}`, and
+        for processes `{"cpu": {"size": 2, "start_method": "forkserver"}}` ("spawn" and "fork" are the others; a script needs
+        no `__main__` guard). executor_pools: `concurrent.futures` executors of yours, by name, which the net does not close.
     handle_signals: while `start` or `run_step` runs in the main thread, the first SIGINT or SIGTERM pauses the net, and
         only the second cancels what runs and raises. False: Ctrl-C raises at once, SIGTERM is left alone.
 

@@ -134,6 +134,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [02b_driver](nbs/02b_driver.ipynb) | calling functions, waiting, start and stop functions |
 # | [03_failures](nbs/03_failures.ipynb) | retries, dead letters, what an error does to the net |
 # | [04_async](nbs/04_async.ipynb) | epochs side by side, on the caller's loop or on one of the run's own |
+# | [05_remote](nbs/05_remote.ipynb), [05b_workers](nbs/05b_workers.ipynb), [05c_pools](nbs/05c_pools.ipynb) | an attempt as bytes; threads, processes and executors; many epochs at once |
 # | [06_limits](nbs/06_limits.ipynb) | how often and how many at once |
 # | [09_control](nbs/09_control.ipynb) | start, step, pause, resume, stop, poll; in the background |
 # | [12_net](nbs/12_net.ipynb) | the face |
@@ -150,7 +151,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | async nodes side by side, `async_start` and its kin, cancellation | works |
 # | `rate_limit_per_second`, `max_parallel_epochs`, `max_epochs` | works |
 # | `start(threaded=True)`, `poll`, `wait_until_blocked`; SIGINT and SIGTERM | works |
-# | thread and process pools | to come |
+# | thread pools, process pools with workers that may die, `concurrent.futures` executors | works |
+# | Dask as an executor, tested | to come |
 # | history, logs, port types, TOML, factories, checkpoints | to come |
 #
 # ## What it costs

@@ -23,9 +23,12 @@ from netrun import (
     NetStateError,
     NodeConfig,
     NodeExecutionFailed,
+    NotPicklable,
     PacketTypeMismatch,
     PacketValueStore,
     ValueFunctionFailed,
+    WorkerDied,
+    WorkerException,
 )
 from netrun.core import unknown_name
 from netrun.ledger import Ledger
@@ -78,6 +81,13 @@ def test_the_error_classes_of_the_simulator_that_its_all_leaves_out_are_there() 
 CAUSE = ValueError("bad line")
 
 ERRORS: list[tuple[type[NetrunRuntimeError], dict[str, Any], list[str]]] = [
+    (WorkerDied, {"node_name": "A", "epoch_id": "e1-x", "exitcode": -9}, ["node 'A'", "e1-x", "SIGKILL", "new worker"]),
+    (
+        NotPicklable,
+        {"node_name": "A", "port_name": "in", "type_name": "lock"},
+        ["node 'A'", "port 'in'", "a lock cannot be pickled", "inline or in threads"],
+    ),
+    (WorkerException, {"type_name": "Odd", "text": "why"}, ["Odd: why"]),
     (EpochLimitReached, {"limit": 5}, ["5 epochs were started", "counts anew", "max_epochs"]),
     (
         PacketTypeMismatch,

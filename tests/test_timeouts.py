@@ -114,7 +114,7 @@ def test_a_late_function_finds_epoch_timeout_and_changes_nothing(act, deferred):
     slow.let_go(net)
     (error,) = slow.errors
     assert (type(error), error.epoch_id, error.node_name) == (EpochTimeout, failure.epoch_id, "A")
-    assert "A thread cannot be stopped" in str(error)
+    assert "a thread cannot be stopped" in str(error)
     assert contents(net) == before_release
     net._ledger.check()
 

@@ -4,7 +4,8 @@ __all__ = ['BeforeCancel', 'Clock', 'Driver', 'Mailbox', 'MonotonicClock', 'Stag
 
 # %% pts/02b_driver.pct.py 2
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -13,6 +14,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
+from .core import ConfigError, NodeConfig, unknown_name
 from .context import AsyncNodeExecutionContext, NodeExecutionContext, NodeFailureContext
 from .execution import Attempt, Ending, Engine, Outcome, Task, Verdict, outcome_of
 from .ledger import Ledger
@@ -190,6 +192,10 @@ class Host(Protocol):
         """Cancel those of the attempts that can be cancelled, and return them when they have ended."""
         ...
 
+    async def beside(self, func: Callable[[], Any]) -> Any:
+        """The result of something that blocks, but not what runs beside the driver."""
+        ...
+
 
 class ThreadHost:
     """Blocks the thread that it is called in."""
@@ -201,8 +207,13 @@ class ThreadHost:
         self.put = mailbox.put
 
     def ready(self) -> list[Outcome]:
-        """None: the driver takes each as it comes."""
-        return []
+        """The outcomes that are here already."""
+        here: list[Outcome] = []
+        with suppress(Empty):
+            while True:
+                outcome = self._mailbox.get_nowait()
+                here += [outcome] if outcome is not None else []
+        return here
 
     async def next(self, until: float | None) -> Outcome | None:
         """Block for it."""
@@ -222,6 +233,10 @@ class ThreadHost:
         """A thread cannot be stopped."""
         return []
 
+    async def beside(self, func: Callable[[], Any]) -> Any:
+        """There is nothing beside: call it."""
+        return func()
+
 
 Result = TypeVar("Result")
 
@@ -237,17 +252,41 @@ def run_now(coroutine: Coroutine[Any, Any, Result]) -> Result:
     raise AssertionError("a coroutine on a ThreadHost has suspended")
 
 # %% pts/02b_driver.pct.py 12
+def must_have_pools(node_name: str, config: NodeConfig, names: Iterable[str]) -> None:
+    """Raise `ConfigError` for a pool that there is not."""
+    for name in config.pools:
+        if name not in names:
+            raise ConfigError(f"node {node_name!r}: {unknown_name('pool', name, names)}")
+
+
+class PoolsOfStage(Protocol):
+    """What the stage knows of the pools."""
+
+    names: Iterable[str]
+
+    def awaited_by(self) -> list[Task]:
+        """The tasks that found no free worker."""
+        ...
+
+    def close(self) -> list[BaseException]:
+        """End all workers, after their stop functions. Returns what these raised."""
+        ...
+
+# %% pts/02b_driver.pct.py 13
 class Stage:
     """The start and stop functions of the nodes, around a run. `argument` is what they are called with: the net."""
 
     def __init__(self, tasks: dict[str, Task], argument: Any) -> None:
         self._tasks, self._argument = tasks, argument
         self.is_open = False
+        self.pools: PoolsOfStage | None = None
         self._started: list[tuple[Task, Any]] = []  # in order, each with the stop function that belongs to its start
         self.late: list[Task] = []  # to be started, since the run is open already
 
     async def open(self, host: Host) -> None:
         """Call the start functions. Raises what one raised, after stopping those before it."""
+        for task in self._tasks.values():
+            must_have_pools(task.node_name, task.config, [] if self.pools is None else self.pools.names)
         self.is_open = True
         try:
             for task in self._tasks.values():
@@ -257,7 +296,7 @@ class Stage:
 
     def changed(self, task: Task) -> None:
         """A node's functions were set anew: if the run is open, the start function is to be called."""
-        if not self.is_open:
+        if not self.is_open or task.starts_in_workers():
             return
         if task.start_node_func is not None:
             self.late += [task] if task not in self.late else []
@@ -275,7 +314,7 @@ class Stage:
 
     async def close(self, host: Host) -> list[BaseException]:
         """Call the stop functions of all that were started. Returns what they raised."""
-        errors: list[BaseException] = []
+        errors: list[BaseException] = [] if self.pools is None else await host.beside(self.pools.close)
         while self._started:
             task, stop_node_func = self._started.pop()
             try:
@@ -288,6 +327,8 @@ class Stage:
         return errors
 
     async def _start(self, task: Task, host: Host) -> None:
+        if task.starts_in_workers():
+            return
         if task.start_node_func is not None:
             what = f"start_node_func of node {task.node_name!r}"
             await call_with(host, task.start_node_func, self._argument, what=what)
@@ -295,7 +336,7 @@ class Stage:
             self.late.remove(task)
         self._started.append((task, task.stop_node_func))
 
-# %% pts/02b_driver.pct.py 13
+# %% pts/02b_driver.pct.py 14
 async def call_with(host: Host, func: Any, *arguments: Any, what: str) -> None:
     """Call a user's function, sync or async, if there is one; what it raises says where."""
     if func is None:
@@ -338,7 +379,7 @@ def add_causes(error: BaseException, others: list[BaseException]) -> None:
         causes = [error.__cause__] if error.__cause__ is not None else []
         error.__cause__ = BaseExceptionGroup("what caused this, and what failed after it", [*causes, *others])
 
-# %% pts/02b_driver.pct.py 15
+# %% pts/02b_driver.pct.py 16
 CALLS |= {call.__code__}
 WAITING |= {MonotonicClock.wait.__code__}
 HANDING_OVER |= {
@@ -346,7 +387,7 @@ HANDING_OVER |= {
     *(func.__code__ for func in (call, call_with, run_coroutine, awaited, StoredValues.call_function)),
 }
 
-# %% pts/02b_driver.pct.py 17
+# %% pts/02b_driver.pct.py 18
 BREATH = 0.005  # seconds that the driver goes on without letting run what is beside it
 
 
@@ -397,9 +438,15 @@ class Settling:
     async def _interrupt(self, attempts: list[Attempt], error: BaseException) -> None:
         """End attempts that are interrupted. One that ended by itself before it could be cancelled ends as it did."""
         try:
-            await self.host.cancel(attempts)
+            await self._cancel(attempts)
         finally:
             await self._end_interrupted(attempts, error)
+
+    async def _cancel(self, attempts: list[Attempt]) -> list[Attempt]:
+        """Cancel those that can be cancelled, on the host and in processes, and return them."""
+        workers = [(attempt, attempt.worker_of()) for attempt in attempts]
+        stopped = [attempt for attempt, worker in workers if worker is not None and worker.abandon(attempt)]
+        return stopped + await self.host.cancel(attempts)
 
     async def _end_interrupted(self, attempts: list[Attempt], error: BaseException) -> None:
         self.woken = False
@@ -409,7 +456,7 @@ class Settling:
         for attempt in reversed(attempts):  # so that the queue keeps its order
             await self._end(Outcome(attempt, Ending.INTERRUPTED, error), reraise=False)
 
-# %% pts/02b_driver.pct.py 18
+# %% pts/02b_driver.pct.py 19
 class Driver(Settling):
     """Runs what the engine begins until nothing more can happen."""
 
@@ -454,7 +501,7 @@ class Driver(Settling):
                 if breath is not inf and monotonic() > breath:
                     await self._breathe()
                     breath = monotonic() + BREATH
-            elif engine.running and ledger.waiter is None:
+            elif ledger.waiter is None and engine.running:
                 ledger.waiter = (
                     self.wake
                 )  # what runs may make epochs startable while we wait: look once more, then wait
@@ -465,9 +512,9 @@ class Driver(Settling):
         """Wait for something to happen and deal with it. False when nothing can."""
         if self.stopping is not None:
             error, self.stopping = self.stopping, None
-            await self._end_interrupted(await self.host.cancel(list(self.engine.running)), error)
+            await self._end_interrupted(await self._cancel(list(self.engine.running)), error)
         until = self.engine.deadline()
-        if until is None and not self.engine.running:
+        if until is None and not self.engine.running and not self._awaits_a_worker():
             return False
         outcome = await self.host.next(until)
         self.woken, self.engine.ledger.waiter = False, None
@@ -476,6 +523,11 @@ class Driver(Settling):
         elif until is not None:
             await self._end_expired()
         return True
+
+    def _awaits_a_worker(self) -> bool:
+        """Whether epochs wait for a worker that is busy with something that is over."""
+        engine, pools = self.engine, self.stage.pools
+        return pools is not None and engine.paused_by is None and any(map(engine.waits, pools.awaited_by()))
 
     async def _breathe(self) -> None:
         """Let others run, and deal with what they have brought."""
@@ -494,6 +546,8 @@ class Driver(Settling):
     async def _end_expired(self) -> None:
         for late in self.engine.expired(self.clock.now()):
             self.host.abandon(late.attempt)
+            if (worker := late.attempt.worker_of()) is not None:
+                worker.abandon(late.attempt)
             await self._end(late)
 
 

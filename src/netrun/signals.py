@@ -189,8 +189,8 @@ class Signals:
         elif again or guard.pending != number:
             guard.pending = number
             if self._surely_raises(number) and _is_in_a_call(frame):
-                for attempt in guard.running:
-                    if not attempt.task.is_async:
+                for attempt in list(guard.running):
+                    if attempt.is_inline():
                         attempt.over = _error_of(number)  # what its next act will raise
             again_soon = Timer(0.001, self._strike_again, [guard, number])
             again_soon.daemon = True

@@ -4,8 +4,11 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
-from time import perf_counter
+from multiprocessing import get_context
+from time import perf_counter, sleep
+from typing import Any
 
 from tests.benchmarks import floor, nets
 from tests.benchmarks.measure import Comparison, Side, Workload, compare
@@ -136,6 +139,33 @@ def threads() -> Rows:
     yield _row("start(threaded=True) : start(), per epoch", n, found, 1.2)
 
 
+def pools() -> Rows:
+    """Pools that are warm, against bare executors. Per epoch."""
+
+    def processes() -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(2, get_context("forkserver"))
+
+    def row(
+        case: str, ours: tuple[Any, ...], bare: Callable[[], Executor], func: Any, budget: float, pairs: int
+    ) -> Row:
+        values = ours[-1]
+        measured = Side(partial(nets.pooled, *ours), len(values))
+        reference = Side(lambda: nets.executed(bare(), func, values), len(values))
+        return _row(
+            f"{case} : bare executor", len(values) and f"{len(values):,}", compare(measured, reference, pairs), budget
+        )
+
+    yield row("8 threads, 1 ms of sleep", ("thread_pools", 8, nets.nap, [0.001] * 1000),
+              lambda: ThreadPoolExecutor(8), sleep, 1.15, 5)  # fmt: skip
+    yield row("2 processes, nothing to do", ("process_pools", 2, nets.take, list(range(5000))),
+              processes, nets.echo_bare, 1.6, 5)  # fmt: skip
+    yield row("2 processes, 5 ms of CPU", ("process_pools", 2, nets.burn, [70_000] * 400),
+              processes, nets.burn_bare, 1.1, 3)  # fmt: skip
+    megabyte = bytes(range(256)) * 4096
+    yield row("2 processes, 1 MB in and out", ("process_pools", 2, nets.echo, [megabyte] * 300),
+              processes, nets.echo_bare, 1.25, 5)  # fmt: skip
+
+
 def imports() -> Rows:
     """The whole process that imports netrun, and one that does nothing."""
 
@@ -160,5 +190,6 @@ CASES: dict[str, Callable[[], Rows]] = {
     "async": asynchronous,
     "limits": limits,
     "threads": threads,
+    "pools": pools,
     "import": imports,
 }

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 from netrun_sim import Graph
@@ -165,6 +165,67 @@ def paced(calls: int, rate: float) -> tuple[float, float]:
     cpu, begun = process_time(), perf_counter()
     net.start()
     return moments[-1] - moments[0], (process_time() - cpu) / (perf_counter() - begun)
+
+
+def nap(ctx: Any, packets: Any) -> None:
+    """A millisecond's wait."""
+    sleep(ctx.consume_packet(packets["in"][0]))
+
+
+def burn(ctx: Any, packets: Any) -> None:
+    """Some milliseconds of CPU time."""
+    burn_bare(ctx.consume_packet(packets["in"][0]))
+
+
+def burn_bare(rounds: int) -> int:
+    """As many rounds of work."""
+    return sum(number * number for number in range(rounds))
+
+
+def echo(ctx: Any, packets: Any) -> None:
+    """Send what came."""
+    ctx.send("out", ctx.consume_packet(packets["in"][0]))
+
+
+def echo_bare(value: Any) -> Any:
+    """The same."""
+    return value
+
+
+def pooled(kind: str, size: int, function: NodeFunc, values: list[Any]) -> Workload:
+    """An epoch for each value, in a pool that is warm."""
+    name = "N1"
+    net = Net(chain(2), **NET_OPTIONS, **{kind: {"pool": {"size": size}}})
+    net.set_node_exec(name, function)
+    net.set_node_config(name, pool="pool", **NODE_OPTIONS)
+    net.__enter__()
+    net.inject_packets(name, "in", values[: 2 * size])
+    net.start()
+
+    def run() -> None:
+        net.inject_packets(name, "in", values)
+        net.start()
+
+    def left_over() -> int:
+        net.stop()
+        return net.poll().nodes[name].startable
+
+    return Workload(run, left_over)
+
+
+def executed(executor: Any, function: Callable[[Any], Any], values: list[Any]) -> Workload:
+    """The same on a bare executor that is warm."""
+    list(executor.map(function, values[:16]))
+
+    def run() -> None:
+        for future in [executor.submit(function, value) for value in values]:
+            future.result()
+
+    def left_over() -> int:
+        executor.shutdown()
+        return 0
+
+    return Workload(run, left_over)
 
 
 async def take_later(ctx: Any, packets: Any) -> None:
