@@ -303,6 +303,8 @@ class Agenda:
         """The moment to look again, even if nothing happens before; None if there is none."""
         while self._timed and self._timed[0][2] not in self.running:
             heappop(self._timed)
+        while self._looks and not self.waits(self.tasks[self._looks[0][1]]):  # the limit was lifted meanwhile
+            self._looked_for.discard(heappop(self._looks))
         moments = [self._timed[0][0]] if self._timed else []
         if self.paused_by is None:
             moments += [self._retries[0].due] if self._retries else []

@@ -161,26 +161,33 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 #
 # | case | N | netrun µs | floor µs | ratio | budget |  |
 # |---|---:|---:|---:|---:|---:|---|
-# | source → processor → sink, per epoch | 1,000 | 17.6 | 13.3 | 1.33 | 1.40 | ok |
-# | source → processor → sink, per epoch | 10,000 | 18.8 | 13.4 | 1.40 | 1.40 | over |
-# | source → processor → sink, per epoch | 100,000 | 18.0 | 12.2 | 1.48 | 1.40 | over |
-# | flat: source → processor → sink, per epoch | 100,000 : 1,000 | 18.1 |  | 1.10 | 1.15 | ok |
-# | source → processor → sink, per epoch, by create, load, send | 10,000 | 20.5 | 12.2 | 1.67 |  |  |
-# | source → processor → sink, per epoch, processor deferred | 10,000 | 29.7 | 12.3 | 2.41 |  |  |
-# | a source epoch for each packet, per epoch | 10,000 | 14.1 | 9.6 | 1.47 | 1.40 | over |
-# | burst from one epoch, per packet | 100,000 | 18.4 | 12.4 | 1.46 |  |  |
-# | flat: burst from one epoch, per packet | 100,000 : 10,000 | 18.7 |  | 1.12 | 1.15 | ok |
-# | inject_packets, per packet | 100,000 | 13.0 | 7.8 | 1.66 |  |  |
-# | flat: inject_packets, per packet | 100,000 : 10,000 | 13.3 |  | 1.05 | 1.15 | ok |
-# | peak memory of a stream, per packet | 1,000,000 | 32.8 |  | 3 MB | 150 MB | ok |
-# | chain of 1,000 nodes, per hop | 20 | 17.2 | 13.9 | 1.26 | 1.50 | ok |
-# | chain of 1,000 nodes, per hop, floor by run_step | 20 | 16.9 | 20.6 | 0.82 |  |  |
-# | chain, long over short, per hop | 10,000 : 10 | 22.6 |  | 1.24 | 1.30 | ok |
-# | the floor of that, long over short | 10,000 : 10 |  | 18.0 | 1.36 |  |  |
-# | diamond, per epoch | 10,000 | 23.5 | 16.3 | 1.44 | 1.50 | ok |
-# | async epoch above an inline one | 10,000 | 19.1 | 12.5 | 6.59 µs | 25.00 µs | ok |
-# | async epochs of 1 ms, 100 at a time : bare asyncio | 1,000 | 45.7 | 21.3 | 2.15 | 2.50 | ok |
-# | python -c "import netrun" : pass |  | 70,065.8 | 9,945.1 | 0.070 s | 0.100 s | ok |
+# | source → processor → sink, per epoch | 1,000 | 23.4 | 18.8 | 1.24 | 1.40 | ok |
+# | source → processor → sink, per epoch | 10,000 | 14.9 | 12.3 | 1.20 | 1.40 | ok |
+# | source → processor → sink, per epoch | 100,000 | 15.7 | 12.2 | 1.28 | 1.40 | ok |
+# | flat: source → processor → sink, per epoch | 100,000 : 1,000 | 15.9 |  | 1.10 | 1.15 | ok |
+# | source → processor → sink, per epoch, by create, load, send | 10,000 | 18.2 | 12.2 | 1.49 |  |  |
+# | source → processor → sink, per epoch, processor deferred | 10,000 | 25.5 | 12.2 | 2.08 |  |  |
+# | a source epoch for each packet, per epoch | 10,000 | 12.3 | 9.6 | 1.29 | 1.40 | ok |
+# | burst from one epoch, per packet | 100,000 | 16.3 | 12.5 | 1.27 |  |  |
+# | flat: burst from one epoch, per packet | 100,000 : 10,000 | 16.1 |  | 1.09 | 1.15 | ok |
+# | inject_packets, per packet | 100,000 | 10.7 | 7.8 | 1.38 |  |  |
+# | flat: inject_packets, per packet | 100,000 : 10,000 | 10.7 |  | 1.03 | 1.15 | ok |
+# | peak memory of a stream, per packet | 1,000,000 | 28.8 |  | 3 MB | 150 MB | ok |
+# | chain of 1,000 nodes, per hop | 20 | 14.8 | 14.0 | 1.06 | 1.50 | ok |
+# | chain of 1,000 nodes, per hop, floor by run_step | 20 | 14.9 | 20.9 | 0.72 |  |  |
+# | chain, long over short, per hop | 10,000 : 10 | 18.5 |  | 1.19 | 1.30 | ok |
+# | the floor of that, long over short | 10,000 : 10 |  | 17.0 | 1.35 |  |  |
+# | diamond, per epoch | 10,000 | 20.3 | 16.2 | 1.26 | 1.50 | ok |
+# | async epoch above an inline one | 10,000 | 18.0 | 10.6 | 7.42 µs | 25.00 µs | ok |
+# | async epochs of 1 ms, 100 at a time : bare asyncio | 1,000 | 38.6 | 21.3 | 1.75 | 2.50 | ok |
+# | 200 calls at 50 a second : the ideal | 200 | 20,350.8 | 19,900.0 | 1.02 | 1.05 | ok |
+# | CPU time of that : time | 200 |  |  | 0.01 | 0.05 | ok |
+# | start(threaded=True) : start(), per epoch | 10,000 | 16.2 | 15.8 | 1.01 | 1.20 | ok |
+# | 8 threads, 1 ms of sleep : bare executor | 1,000 | 166.0 | 143.6 | 1.16 | 1.15 | over |
+# | 2 processes, nothing to do : bare executor | 5,000 | 150.4 | 76.5 | 1.79 | 1.60 | over |
+# | 2 processes, 5 ms of CPU : bare executor | 400 | 1,436.1 | 1,310.0 | 1.10 | 1.10 | ok |
+# | 2 processes, 1 MB in and out : bare executor | 300 | 1,761.5 | 2,114.4 | 0.79 | 1.25 | ok |
+# | python -c "import netrun" : pass |  | 80,293.0 | 9,985.1 | 0.080 s | 0.100 s | ok |
 #
 # `make bench` makes this table, on your machine, in a few minutes. The floor is the same packets and epochs on a bare
 # `NetSim`: no values, no functions called, no ids, every event read, routed after each send. Ratios move

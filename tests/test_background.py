@@ -739,3 +739,109 @@ def test_maps_is_quick_to_come_back() -> None:
         left = net.poll().startable + net.poll().waiting_packets
         assert left + len(net.take_outputs("A", "out")) == 1
         net._ledger.check()
+
+
+# -- what was found by trying ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_of_several_that_stop_at_once_none_is_refused(kind: str) -> None:
+    """Each returns when the net is stopped; the stop function is called once."""
+    calls: list[int] = []
+
+    def stop(net):
+        time.sleep(0.05)
+        calls.append(1)
+
+    async def stop_later(net):
+        await asyncio.sleep(0.05)
+        calls.append(1)
+
+    for _ in range(5):
+        calls.clear()
+        net = Net(chain("A"))
+        net.set_node_exec("A", pass_on, None, stop if kind == "sync" else stop_later)
+        net.run_step()
+        barrier = threading.Barrier(4)
+        trouble: list[BaseException] = []
+
+        def end(net=net, barrier=barrier, trouble=trouble):
+            barrier.wait()
+            try:
+                net.stop()
+                assert net.state is NetState.STOPPED
+            except BaseException as error:
+                trouble.append(error)
+
+        threads = [threading.Thread(target=end) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert (trouble, calls) == ([], [1])
+
+
+def test_a_loop_that_was_closed_under_who_waited_on_it() -> None:
+    """The background goes on."""
+    release = threading.Event()
+    net = build(chain("A"), A=lambda ctx, packets: (release.wait(10), pass_on(ctx, packets)))
+    net.inject_packets("A", "in", [1])
+    net.start(threaded=True)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(net.async_wait_until_blocked())
+    loop.run_until_complete(asyncio.sleep(0.01))
+    task._log_destroy_pending = False
+    loop.close()
+    release.set()
+    assert net.wait_until_blocked(10)
+    net.inject_packets("A", "in", [2])
+    assert net.wait_until_blocked(10)
+    assert net.take_outputs("A", "out") == [1, 2]
+    net.stop()
+
+
+@pytest.mark.parametrize("verb", ["wait_until_blocked", "pause", "stop"])
+def test_what_would_block_the_loop_is_refused_while_the_run_opens_too(verb: str) -> None:
+    """An async start function is at work."""
+
+    async def start(net):
+        await asyncio.sleep(0.05)
+
+    async def main():
+        net = Net(chain("A"))
+        net.set_node_exec("A", pass_on, start)
+        running = asyncio.create_task(net.async_start())
+        await asyncio.sleep(0.01)
+        with pytest.raises(NetStateError, match="the loop of this thread runs the net"):
+            {"wait_until_blocked": net.wait_until_blocked, "pause": lambda: net.pause(wait=True), "stop": net.stop}[
+                verb
+            ]()
+        await running
+
+    asyncio.run(main())
+
+
+INTERRUPTED = """
+import os, random, signal, threading
+from tests.nets import build, chain, maps
+
+for _ in range(60):
+    net = build(chain("A"), A=maps(lambda value: value))
+    net.start(threaded=True)
+    try:
+        threading.Timer(random.uniform(0.001, 0.006), os.kill, [os.getpid(), signal.SIGINT]).start()
+        while True:
+            net.poll()
+    except KeyboardInterrupt:
+        pass
+    ender = threading.Thread(target=net.stop, daemon=True)
+    ender.start()
+    ender.join(10)
+    assert not ender.is_alive(), "deadlock"
+print("fine")
+"""
+
+
+def test_ctrl_c_in_a_thread_that_asks_leaves_no_lock_behind() -> None:
+    """The main thread polls a net in the background, and is interrupted anywhere."""
+    assert python(INTERRUPTED, measured=False).strip() == "fine"

@@ -397,6 +397,24 @@ def test_a_pace_that_is_quickened_takes_effect_at_once() -> None:
     net.stop()
 
 
+def test_a_retry_that_is_held_by_a_pace_goes_on_when_that_is_lifted() -> None:
+    """Not only what is new."""
+    log: list[int] = []
+
+    def body(value):
+        log.append(value)
+        if len(log) == 1:
+            raise ValueError
+
+    net = net_on("inline", body, [1], rate_limit_per_second=1 / 3600, defer_net_actions=True, retries=1)
+    net.start(threaded=True)
+    eventually(lambda: net.poll().retrying == 1)
+    net.set_node_config("A", rate_limit_per_second=None)
+    assert net.wait_until_blocked(10)
+    assert log == [1, 1]
+    net.stop()
+
+
 def test_limits_are_made_of_options() -> None:
     """Changed in place, so that what they have counted stays; dropped when the option is."""
     none = limits_of(NodeConfig())

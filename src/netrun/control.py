@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from threading import Condition, Lock, Thread
+from threading import Condition, Lock, RLock, Thread
 from typing import Any, TypeVar
 
 from .core import NetStateError, NodeExecutionFailed
@@ -47,7 +47,10 @@ class Turns:
         self._idle = False  # whether who drives it has nothing to do
         self._stop_asked = False
         self._signalled = False  # whether a signal came since a verb was called that it pauses
-        self._changed = Condition()
+        self._lock = (
+            RLock()
+        )  # entered by itself: an interrupt could strike between a Condition's acquiring and its `with`
+        self._changed = Condition(self._lock)
         self._watchers: list[Callable[[], object]] = []  # told once when somebody has ended, or is idle
 
     @contextmanager
@@ -60,7 +63,7 @@ class Turns:
             self._release()
 
     def _claim(self, operation: str, lifts_pause: bool = False) -> None:
-        with self._changed:
+        with self._lock:
             self.must_be_free(operation)
             self._driving, self._idle, self.state = True, False, NetState.RUNNING
             if lifts_pause and not self._stop_asked:
@@ -70,7 +73,7 @@ class Turns:
                     self._engine.pause("signal")
 
     def _release(self) -> None:
-        with self._changed:
+        with self._lock:
             self._driving = False
             self._tell()
 
@@ -94,7 +97,7 @@ class Turns:
         loop = getattr(self._driver.host, "loop", None) if self._driving else None
         if loop is not None and _running_loop() is loop:
             raise NetStateError(operation, f"the loop of this thread runs the net; await async_{operation}")
-        with self._changed:
+        with self._lock:
             return self._changed.wait_for(there, timeout)
 
     async def _async_wait_for(self, there: Callable[[], bool], timeout: float | None = None) -> bool:
@@ -107,23 +110,24 @@ class Turns:
             turned = loop.create_future()
 
             def turn(turned: asyncio.Future[None] = turned) -> None:
-                loop.call_soon_threadsafe(finish, turned)
+                with suppress(RuntimeError):  # the loop was closed, and nobody waits on it any more
+                    loop.call_soon_threadsafe(finish, turned)
 
-            with self._changed:
+            with self._lock:
                 if there():
                     return True
                 self._watchers.append(turn)
             try:
                 await asyncio.wait([turned], timeout=None if end is None else max(0.0, end - loop.time()))
             finally:
-                with self._changed, suppress(ValueError):
+                with self._lock, suppress(ValueError):
                     self._watchers.remove(turn)
             if end is not None and loop.time() >= end:
                 return there()
 
     def wake(self) -> None:
         """Let who drives the net look again: something has changed."""
-        with self._changed:
+        with self._lock:
             if self._driving:
                 if self._engine.paused_by is None or self._stop_asked:
                     self._idle = False
@@ -143,7 +147,7 @@ class Turns:
 
     def must_be_free(self, operation: str) -> None:
         """Raise `NetStateError` unless the net could be driven now."""
-        with self._changed:
+        with self._lock:
             self.must_not_be_stopped(operation)
             if self._driving:
                 where = "this is one of its own functions" if self._inside() else self._who_drives()
@@ -199,9 +203,9 @@ class Runs(Turns):
             self.state = NetState.RUNNING
 
     async def _close(self, host: Host) -> None:
-        """Stop a net that nobody drives."""
-        with self._changed:
-            if self.is_stopped():  # by the run that has ended, or by another thread
+        """Stop a net that nobody drives. Where somebody does, nothing happens."""
+        with self._lock:
+            if self.is_stopped() or self._driving:  # by the run that has ended, or by another thread
                 return
             self._claim("stop")
         try:
@@ -216,6 +220,7 @@ class Runs(Turns):
         others in its cause."""
         errors: list[BaseException] = []
         done = 0
+        self._driver.host = host
         self.error = None if opens else self.error
         outside = _inside_of.get()
         _inside_of.set((*outside, self))
@@ -325,7 +330,7 @@ class Background(Hosting):
     def start_threaded(self) -> None:
         """Run in the background until stopped. Where that goes on already, but paused: lift the pause."""
         self._signalled = False
-        with self._changed:
+        with self._lock:
             if self._serves and self._engine.paused_by is not None and not self._stop_asked:
                 self.resume()
                 return
@@ -346,7 +351,7 @@ class Background(Hosting):
     def resume(self) -> None:
         """Lift a pause. Runs nothing by itself, unless the net runs in the background."""
         self.must_not_be_stopped("resume")
-        with self._changed:
+        with self._lock:
             if self._stop_asked:
                 return
             self._engine.resume()
@@ -356,7 +361,7 @@ class Background(Hosting):
 
     def raise_kept(self) -> None:
         """Raise what went wrong in the background since this was asked last."""
-        with self._changed:
+        with self._lock:
             errors, self._kept = self._kept, []
         raise_first(errors)
 
@@ -396,7 +401,7 @@ class Background(Hosting):
 
     def _has_become_idle(self) -> bool:
         """Mark the net as idle, unless somebody has woken it meanwhile."""
-        with self._changed:
+        with self._lock:
             if self._driver.woken or self._stop_asked:
                 return False
             self._idle = True
@@ -443,7 +448,7 @@ class Control(Background):
     def _ask_pause(self) -> bool:
         """Ask for a pause. True if something may still be running."""
         self.must_not_be_stopped("pause")
-        with self._changed:
+        with self._lock:
             self._engine.pause("user")
             if self._is_at_rest():
                 self.state = NetState.PAUSED
@@ -454,7 +459,8 @@ class Control(Background):
     def stop(self) -> None:
         """Stop for good: running threads finish, async attempts are cancelled, stop functions are called. Raises what
         these raised, and what went wrong in the background."""
-        if self._ask_stop():
+        ends = self._ask_stop()
+        while ends and not self.is_stopped():
             if not self._wait_for("stop", self._is_free, self.STOP_WAIT):
                 raise self._still_running()
             self.drive(self._close)
@@ -462,7 +468,8 @@ class Control(Background):
 
     async def async_stop(self) -> None:
         """`stop`, that lets the loop run while it waits."""
-        if self._ask_stop():
+        ends = self._ask_stop()
+        while ends and not self.is_stopped():
             if not await self._async_wait_for(self._is_free, self.STOP_WAIT):
                 raise self._still_running()
             await self.on_this_loop(self._close)
@@ -470,7 +477,7 @@ class Control(Background):
 
     def _ask_stop(self) -> bool:
         """Ask for the end. True if the caller should wait for it and close the run."""
-        with self._changed:
+        with self._lock:
             if self.is_stopped():
                 return False
             self._stop_asked = True
@@ -538,7 +545,7 @@ def status_of(control: Control) -> NetStatus:
         for name, counts in ledger.counts().items()
     }
     sums: dict[str, Any] = {name: sum(getattr(node, name) for node in nodes.values()) for name in NodeStatus.__slots__}
-    with control._changed:
+    with control._lock:
         state, paused_by, is_at_rest = control.state, engine.paused_by, control._is_at_rest()
     could_begin = not control.is_stopped() and paused_by is None and engine.could_begin()
     blocked = is_at_rest and not could_begin

@@ -213,7 +213,7 @@ class Nodes:
             must_have_pools(node_name, config, [] if self._pools is None else self._pools.names)
         task.config = config
         self._place(task)
-        self._ledger.unshelve(node_name)
+        self._engine.room_made.append(task)
         self._control.wake()
 
     def get_node_config(self, node_name: str) -> NodeConfig:
