@@ -43,7 +43,7 @@ from netrun.execution import Attempt, Limit
 # The next attempt may begin 1/rate seconds after the last one has. When a function is really called its carrier knows best
 # (a task of a loop, or a thread, takes a while to get going), so carriers write it down in `attempt.begun`, and the gap
 # counts from there. A function sees the clock a little later still, now more, now less (a busy machine, a cold cache); so
-# the gap is longer than asked for by a hundredth, at most a millisecond, and no two calls are closer than 1/rate in their
+# the gap is longer than asked for by a fiftieth, at most a millisecond, and no two calls are closer than 1/rate in their
 # own eyes either.
 
 
@@ -60,7 +60,7 @@ class Pace:
     def set(self, rate: float) -> None:
         """How many may begin in a second."""
         gap = 1 / rate
-        self._gap = gap + min(gap / 100, 0.001)
+        self._gap = gap + min(gap / 50, 0.001)
 
     def admit(self, now: float) -> float:
         """The moment from which the next attempt may begin."""

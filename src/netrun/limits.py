@@ -20,7 +20,7 @@ class Pace:
     def set(self, rate: float) -> None:
         """How many may begin in a second."""
         gap = 1 / rate
-        self._gap = gap + min(gap / 100, 0.001)
+        self._gap = gap + min(gap / 50, 0.001)
 
     def admit(self, now: float) -> float:
         """The moment from which the next attempt may begin."""
