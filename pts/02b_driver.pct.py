@@ -27,7 +27,7 @@
 # %%
 #|export
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import UTC, datetime
@@ -78,14 +78,14 @@ FINISHED: Final = Ending.FINISHED
 Ended = Outcome | Literal[Ending.FINISHED]  # most attempts finish, and need no outcome made for that
 
 
-def call(attempt: Attempt, ledger: Ledger) -> Ended:
-    """Run the node function of an attempt, here and now."""
+def call(attempt: Attempt, ledger: Ledger, run: Callable[[Any], Any] = run_coroutine) -> Ended:
+    """Run the node function of an attempt, here and now. `run` runs a coroutine to its end."""
     task = attempt.task
     acts = ledger if attempt.recording is None else attempt.recording
     packets = attempt.epoch.by_port()
     try:
         if task.is_async:
-            run_coroutine(task.exec_node_func(AsyncNodeExecutionContext(attempt, acts), packets))  # type: ignore[misc]
+            run(task.exec_node_func(AsyncNodeExecutionContext(attempt, acts), packets))  # type: ignore[misc]
         else:
             task.exec_node_func(NodeExecutionContext(attempt, acts), packets)  # type: ignore[misc]
     except BaseException as error:
@@ -323,17 +323,17 @@ def run_now(coroutine: Coroutine[Any, Any, Result]) -> Result:
 
 # %%
 #|exporti
-def must_have_pools(node_name: str, config: NodeConfig, names: Iterable[str]) -> None:
-    """Raise `ConfigError` for a pool that there is not."""
-    for name in config.pools:
-        if name not in names:
-            raise ConfigError(f"node {node_name!r}: {unknown_name('pool', name, names)}")
-
-
 class PoolsOfStage(Protocol):
     """What the stage knows of the pools."""
 
-    names: Iterable[str]
+    @property
+    def names(self) -> list[str]:
+        """What they are called."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """What each pool is doing now: a `PoolStatus`, by name."""
+        ...
 
     def awaited_by(self) -> list[Task]:
         """The tasks that found no free worker."""
@@ -359,7 +359,7 @@ class Stage:
     async def open(self, host: Host) -> None:
         """Call the start functions. Raises what one raised, after stopping those before it."""
         for task in self._tasks.values():
-            must_have_pools(task.node_name, task.config, [] if self.pools is None else self.pools.names)
+            self.must_have_pools(task.node_name, task.config)
         self.is_open = True
         try:
             for task in self._tasks.values():
@@ -379,6 +379,13 @@ class Stage:
         last = next((k for k in reversed(range(len(self._started))) if self._started[k][0] is task), None)
         if last is not None:  # nothing new to start, so the new stop function is for what was started
             self._started[last] = task, task.stop_node_func
+
+    def must_have_pools(self, node_name: str, config: NodeConfig) -> None:
+        """Raise `ConfigError` for a pool that there is not."""
+        names = [] if self.pools is None else self.pools.names
+        for name in config.pools:
+            if name not in names:
+                raise ConfigError(f"node {node_name!r}: {unknown_name('pool', name, names)}")
 
     async def open_late(self, host: Host) -> None:
         """Call the start functions that were set since the opening."""
@@ -412,7 +419,15 @@ class Stage:
 
 # %%
 #|exporti
-async def call_with(host: Host, func: Any, *arguments: Any, what: str) -> None:
+class Awaits(Protocol):
+    """Who knows how to get the result of a coroutine, as hosts do."""
+
+    async def result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """What a coroutine returns."""
+        ...
+
+
+async def call_with(host: Awaits, func: Any, *arguments: Any, what: str) -> None:
     """Call a user's function, sync or async, if there is one; what it raises says where."""
     if func is None:
         return

@@ -40,9 +40,8 @@ from queue import SimpleQueue
 from threading import Lock, Thread, Timer
 from typing import Any, Protocol
 
-from netrun.context import AsyncNodeExecutionContext, NodeExecutionContext
 from netrun.core import NetStateError, WorkerDied
-from netrun.driver import Report, is_async, report_in_time
+from netrun.driver import FINISHED, Report, call, call_with, report_in_time, run_now
 from netrun.execution import Attempt, Ending, Outcome, Task, outcome_of
 from netrun.ledger import Ledger
 from netrun.remote import RemoteNode, is_plain, pack, pack_exception, replay, run_packed, unpack_exception
@@ -166,7 +165,7 @@ class Worker:
         """Be ready for the next attempt, after one that was stopped, or was not."""
 
     def _run(self, attempt: Attempt) -> None:
-        """Run the attempt. Raises what it failed with."""
+        """Run the attempt. Raises what it failed with. Each kind of worker has its own."""
         raise NotImplementedError
 
     def _stop(self) -> None:
@@ -191,8 +190,7 @@ class Started:
         """Call the start function, unless it was called here before. Raises what it raises."""
         if self._of.get(node_name) == (start, stop) or (start is None and stop is None):
             return
-        if start is not None:
-            self._call(start, argument, f"start_node_func of node {node_name!r}")
+        self._call(start, argument, f"start_node_func of node {node_name!r}")
         self._of[node_name] = start, stop
         self._stops.append((node_name, stop, argument))
 
@@ -202,17 +200,12 @@ class Started:
         while self._stops:
             node_name, stop, argument = self._stops.pop()
             try:
-                if stop is not None:
-                    self._call(stop, argument, f"stop_node_func of node {node_name!r}")
+                self._call(stop, argument, f"stop_node_func of node {node_name!r}")
             except BaseException as error:
                 errors.append(error)
         if self._runner is not None:
             self._runner.close()
         return errors
-
-    def last(self) -> str:
-        """The node whose stop function comes next."""
-        return self._stops[-1][0] if self._stops else ""
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the worker's own loop."""
@@ -222,15 +215,34 @@ class Started:
             self._runner = asyncio.Runner()
         return self._runner.run(coroutine)
 
-    def _call(self, func: Any, argument: Any, what: str) -> None:
-        try:
-            result = func(argument)
-            if is_async(func):
-                self.run(result)
-        except BaseException as error:
-            error.add_note(f"raised by the {what}")
-            raise
+    async def result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """As of a host: run it there."""
+        return self.run(coroutine)
 
+    def _call(self, func: Any, argument: Any, what: str) -> None:
+        run_now(call_with(self, func, argument, what=what))
+
+
+# %%
+calls = []
+
+
+def open_it(net):
+    calls.append(f"open, with {net}")
+
+
+def close_it(net):
+    calls.append("close")
+
+
+started = Started()
+for _ in range(2):  # before each epoch of the node; once is enough
+    started.start("A", open_it, close_it, "the net")
+assert started.stop() == [] and calls == ["open, with the net", "close"]
+started = Started()
+started.start("A", None, lambda net: 1 / 0, "the net")
+(error,) = started.stop()
+print(repr(error), error.__notes__)
 
 # %% [markdown]
 # ## Threads
@@ -250,12 +262,9 @@ class ThreadWorker(Worker):
         task = attempt.task
         if task.starts_in_workers():
             self._started.start(task.node_name, task.start_node_func, task.stop_node_func, self._pool.argument)
-        acts = self._pool.ledger if attempt.recording is None else attempt.recording
-        packets = attempt.epoch.by_port()
-        if task.is_async:
-            self._started.run(task.exec_node_func(AsyncNodeExecutionContext(attempt, acts), packets))  # type: ignore[misc]
-        else:
-            task.exec_node_func(NodeExecutionContext(attempt, acts), packets)  # type: ignore[misc]
+        ended = call(attempt, self._pool.ledger, self._started.run)
+        if ended is not FINISHED and ended.error is not None:
+            raise ended.error
 
     def _stop(self) -> None:
         self.errors = self._started.stop()
@@ -372,6 +381,16 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
+# %%
+stand_in = _StandIn("Parse", "cpu", "cpu-1")
+assert (stand_in.node_name, stand_in.pool_name, stand_in.worker_name) == ("Parse", "cpu", "cpu-1")
+try:
+    stand_in.inject_packets("Parse", "in", [1])
+except NetStateError as error:
+    print(error)
+else:
+    raise AssertionError("there is no net here")
+
 # %% [markdown]
 # ## The parent's side
 #
@@ -463,16 +482,10 @@ class ProcessWorker(Worker):
         self._connection: Any = None
         self._known: dict[
             int, str
-        ] = {}  # the codes that the process has: their keys, and the nodes that want to be stopped
+        ] = {}  # by their keys, the codes that the process has: the node, if it is to be stopped
         self._killer: Timer | None = None
         self._is_sent = False  # whether its process has the attempt already
         super().__init__(pool, name)
-
-    @property
-    def pid(self) -> int | None:
-        """The number of its process, if there is one now."""
-        process = self._process
-        return None if process is None else process.pid
 
     def _stop_it(self) -> bool:
         process = self._process

@@ -68,12 +68,14 @@ class PoolStatus:
 class Pool:
     """Workers of one kind, made when they are needed."""
 
-    def __init__(self, name: str, size: int, make: Callable[["Pool", str], Worker], driver: Driver) -> None:
+    def __init__(
+        self, name: str, size: int, make: Callable[["Pool", str], Worker], driver: Driver, argument: Any
+    ) -> None:
         from base64 import b32encode
 
         self.name, self.size = name, size
         self.id = f"{name}-{b32encode(os.urandom(10)).decode()}"
-        self.argument: Any = None
+        self.argument = argument
         self.ledger = driver.engine.ledger
         self._make, self._driver = make, driver
         self._lock = Lock()
@@ -208,27 +210,26 @@ class Pools:
     """The pools of a net, by name."""
 
     def __init__(self, driver: Driver, argument: Any, threads: Any, processes: Any, executors: Any) -> None:
-        self._driver, self._argument = driver, argument
         self._pools: dict[str, Pool] = {}
         for name, options in (threads or {}).items():
             size = _size_of("thread_pools", name, options, ["size"])
-            self._add(name, size, lambda pool, worker: ThreadWorker(pool, worker))
+            self._add(Pool(name, size, lambda pool, worker: ThreadWorker(pool, worker), driver, argument))
         for name, options in (processes or {}).items():
             size = _size_of("process_pools", name, options, ["size", "start_method"])
-            self._add(name, size, _processes(_method_of(name, options)))
+            self._add(Pool(name, size, _processes(_method_of(name, options)), driver, argument))
         for name, executor in (executors or {}).items():
             if not callable(getattr(executor, "submit", None)):
                 raise ConfigError(f"executor_pools[{name!r}] must be a concurrent.futures.Executor, not {executor!r}.")
             most = getattr(executor, "_max_workers", None)
-            self._add(name, most if isinstance(most, int) else _UNKNOWN_SIZE, _slots(executor))
+            size = most if isinstance(most, int) else _UNKNOWN_SIZE
+            self._add(Pool(name, size, _slots(executor), driver, argument))
 
-    def _add(self, name: Any, size: int, make: Callable[[Pool, str], Worker]) -> None:
-        if not isinstance(name, str) or not name:
-            raise ConfigError(f"a pool's name must be text, not {name!r}.")
-        if name in self._pools:
-            raise ConfigError(f"two pools have the name {name!r}.")
-        self._pools[name] = Pool(name, size, make, self._driver)
-        self._pools[name].argument = self._argument
+    def _add(self, pool: Pool) -> None:
+        if not isinstance(pool.name, str) or not pool.name:
+            raise ConfigError(f"a pool's name must be text, not {pool.name!r}.")
+        if pool.name in self._pools:
+            raise ConfigError(f"two pools have the name {pool.name!r}.")
+        self._pools[pool.name] = pool
 
     @property
     def names(self) -> list[str]:

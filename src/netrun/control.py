@@ -419,7 +419,6 @@ class Control(Background):
     """The verbs of a net over its driver. See the top of this chapter."""
 
     STOP_WAIT = 30.0  # seconds that stop() waits for a run elsewhere
-    pools: Any = None  # of the net, if it has any
 
     def wait_until_blocked(self, timeout: float | None = None) -> bool:
         """Wait until nothing runs and nothing will by itself. Raises what went wrong in the background."""
@@ -549,5 +548,5 @@ def status_of(control: Control) -> NetStatus:
         state, paused_by, is_at_rest = control.state, engine.paused_by, control._is_at_rest()
     could_begin = not control.is_stopped() and paused_by is None and engine.could_begin()
     blocked = is_at_rest and not could_begin
-    pools = control.pools.status() if control.pools is not None else {}
+    pools = {} if control._stage.pools is None else control._stage.pools.status()
     return NetStatus(**sums, state=state, paused_by=paused_by, blocked=blocked, nodes=nodes, pools=pools)

@@ -54,7 +54,7 @@ class Limit(Protocol):
     """What may hold the attempts of a node back."""
 
     def admit(self, now: float) -> float | None:
-        """When the next attempt may begin: None for now. Changes nothing."""
+        """When the next attempt may begin: None for now. That one begins, only `begun` says."""
         ...
 
     def begun(self, attempt: "Attempt", now: float) -> None:

@@ -12,7 +12,7 @@ from netrun_sim import Graph
 
 from .control import Control, NetState, NetStatus, status_of
 from .core import ConfigError, NodeConfig, NodeExecutionFailed, check_count, unknown_name
-from .driver import Driver, MonotonicClock, Stage, is_async, is_generator, must_have_pools
+from .driver import Driver, MonotonicClock, Stage, is_async, is_generator
 from .execution import Engine, NodeFunc, Task
 from .failures import Aftermath, DeadLetterEntry, DeadLetterQueue, RetryPolicy, redrive
 from .ledger import Ledger
@@ -131,12 +131,10 @@ class Nodes:
         self._driver.before_cancel = Aftermath(self._ledger, self._dead_letter_queue, error_callback)
         self._control = Control(self._driver)
         self._control.handles_signals = handle_signals
-        self._pools: Any = None
         if thread_pools or process_pools or executor_pools:
             from .pools import Pools
 
-            self._pools = Pools(self._driver, self, thread_pools, process_pools, executor_pools)
-            self._control.pools = self._stage.pools = self._pools
+            self._stage.pools = Pools(self._driver, self, thread_pools, process_pools, executor_pools)
 
     @property
     def graph(self) -> Graph:
@@ -210,7 +208,7 @@ class Nodes:
         task = self._task(node_name)
         config = task.config.merged(**options)
         if self._stage.is_open:
-            must_have_pools(node_name, config, [] if self._pools is None else self._pools.names)
+            self._stage.must_have_pools(node_name, config)
         task.config = config
         self._place(task)
         self._engine.room_made.append(task)
@@ -223,10 +221,11 @@ class Nodes:
     def _place(self, task: Task) -> None:
         """Say where a task runs, and what holds it back."""
         limits = limits_of(task.config, task.limits)
-        if task.config.pool is not None and self._pools is not None:
+        pools: Any = self._stage.pools
+        if task.config.pool is not None and pools is not None:
             from .pools import Room
 
-            task.carrier = Room(self._pools, task)
+            task.carrier = Room(pools, task)
             limits += (task.carrier,)
         elif task.is_async:
             from .async_ import LoopCarrier

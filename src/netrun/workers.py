@@ -13,9 +13,8 @@ from queue import SimpleQueue
 from threading import Lock, Thread, Timer
 from typing import Any, Protocol
 
-from .context import AsyncNodeExecutionContext, NodeExecutionContext
 from .core import NetStateError, WorkerDied
-from .driver import Report, is_async, report_in_time
+from .driver import FINISHED, Report, call, call_with, report_in_time, run_now
 from .execution import Attempt, Ending, Outcome, Task, outcome_of
 from .ledger import Ledger
 from .remote import RemoteNode, is_plain, pack, pack_exception, replay, run_packed, unpack_exception
@@ -130,7 +129,7 @@ class Worker:
         """Be ready for the next attempt, after one that was stopped, or was not."""
 
     def _run(self, attempt: Attempt) -> None:
-        """Run the attempt. Raises what it failed with."""
+        """Run the attempt. Raises what it failed with. Each kind of worker has its own."""
         raise NotImplementedError
 
     def _stop(self) -> None:
@@ -149,8 +148,7 @@ class Started:
         """Call the start function, unless it was called here before. Raises what it raises."""
         if self._of.get(node_name) == (start, stop) or (start is None and stop is None):
             return
-        if start is not None:
-            self._call(start, argument, f"start_node_func of node {node_name!r}")
+        self._call(start, argument, f"start_node_func of node {node_name!r}")
         self._of[node_name] = start, stop
         self._stops.append((node_name, stop, argument))
 
@@ -160,17 +158,12 @@ class Started:
         while self._stops:
             node_name, stop, argument = self._stops.pop()
             try:
-                if stop is not None:
-                    self._call(stop, argument, f"stop_node_func of node {node_name!r}")
+                self._call(stop, argument, f"stop_node_func of node {node_name!r}")
             except BaseException as error:
                 errors.append(error)
         if self._runner is not None:
             self._runner.close()
         return errors
-
-    def last(self) -> str:
-        """The node whose stop function comes next."""
-        return self._stops[-1][0] if self._stops else ""
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the worker's own loop."""
@@ -180,16 +173,14 @@ class Started:
             self._runner = asyncio.Runner()
         return self._runner.run(coroutine)
 
-    def _call(self, func: Any, argument: Any, what: str) -> None:
-        try:
-            result = func(argument)
-            if is_async(func):
-                self.run(result)
-        except BaseException as error:
-            error.add_note(f"raised by the {what}")
-            raise
+    async def result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """As of a host: run it there."""
+        return self.run(coroutine)
 
-# %% pts/05b_workers.pct.py 8
+    def _call(self, func: Any, argument: Any, what: str) -> None:
+        run_now(call_with(self, func, argument, what=what))
+
+# %% pts/05b_workers.pct.py 9
 class ThreadWorker(Worker):
     """Calls node functions itself. A function that hangs cannot be stopped: its attempt is abandoned, and the worker is
     busy until it returns."""
@@ -202,17 +193,14 @@ class ThreadWorker(Worker):
         task = attempt.task
         if task.starts_in_workers():
             self._started.start(task.node_name, task.start_node_func, task.stop_node_func, self._pool.argument)
-        acts = self._pool.ledger if attempt.recording is None else attempt.recording
-        packets = attempt.epoch.by_port()
-        if task.is_async:
-            self._started.run(task.exec_node_func(AsyncNodeExecutionContext(attempt, acts), packets))  # type: ignore[misc]
-        else:
-            task.exec_node_func(NodeExecutionContext(attempt, acts), packets)  # type: ignore[misc]
+        ended = call(attempt, self._pool.ledger, self._started.run)
+        if ended is not FINISHED and ended.error is not None:
+            raise ended.error
 
     def _stop(self) -> None:
         self.errors = self._started.stop()
 
-# %% pts/05b_workers.pct.py 10
+# %% pts/05b_workers.pct.py 11
 class _StandIn:
     """What start and stop functions get in a worker process, in place of the net."""
 
@@ -314,7 +302,7 @@ def _end_with_parent() -> None:
         pass
     os._exit(1)
 
-# %% pts/05b_workers.pct.py 12
+# %% pts/05b_workers.pct.py 14
 KILL_AFTER = 1.0  # seconds from SIGTERM to SIGKILL
 STOP_WITHIN = 10.0  # seconds that stop functions may take
 
@@ -382,7 +370,7 @@ def _kill_all() -> None:
         with suppress(Exception):
             process.kill()
 
-# %% pts/05b_workers.pct.py 13
+# %% pts/05b_workers.pct.py 15
 class ProcessWorker(Worker):
     """Has a process of its own, which is replaced when it ends. An attempt that is over is stopped by ending it: SIGTERM,
     and SIGKILL when that does not help."""
@@ -395,16 +383,10 @@ class ProcessWorker(Worker):
         self._connection: Any = None
         self._known: dict[
             int, str
-        ] = {}  # the codes that the process has: their keys, and the nodes that want to be stopped
+        ] = {}  # by their keys, the codes that the process has: the node, if it is to be stopped
         self._killer: Timer | None = None
         self._is_sent = False  # whether its process has the attempt already
         super().__init__(pool, name)
-
-    @property
-    def pid(self) -> int | None:
-        """The number of its process, if there is one now."""
-        process = self._process
-        return None if process is None else process.pid
 
     def _stop_it(self) -> bool:
         process = self._process
@@ -520,7 +502,7 @@ class ProcessWorker(Worker):
             self.errors = [NetStateError("stop", what)]
         self._bury()
 
-# %% pts/05b_workers.pct.py 15
+# %% pts/05b_workers.pct.py 17
 _here: Any = None  # in a worker of an executor: for each thread, what it knows
 
 
@@ -556,7 +538,7 @@ def _at_the_end(stop: Callable[[], Any]) -> None:
     else:
         Finalize(None, stop, exitpriority=10)
 
-# %% pts/05b_workers.pct.py 16
+# %% pts/05b_workers.pct.py 18
 class ExecutorWorker(Worker):
     """Hands attempts to an executor, one after the other. What runs there cannot be stopped."""
 
