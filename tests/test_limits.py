@@ -207,13 +207,16 @@ def test_no_cpu_is_used_while_waiting() -> None:
 @pytest.mark.parametrize("carrier", CARRIERS)
 def test_never_more_at_once(carrier: str, most: int) -> None:
     """And as many as may, where the carrier can; each packet once, in order of beginning."""
-    now, peak, begun = [0], [0], list[int]()
+    now, peak, begun, all_there = [0], [0], list[int](), asyncio.Event()
 
     async def run_async(ctx, packets):
         value = await ctx.consume_packet(packets["in"][0])
         begun.append(value)
         now[0] += 1
         peak[0] = max(now[0], peak[0])
+        if now[0] == min(most, 60):
+            all_there.set()
+        await asyncio.wait_for(all_there.wait(), 20)  # nobody ends before as many run as may
         await asyncio.sleep(0.001 * (value % 3))
         now[0] -= 1
 
