@@ -288,6 +288,10 @@ class Room:
         if attempt.worker.is_remote and attempt.recording is None:
             attempt.recording = Recording(attempt, freest.ledger.values)
 
+    def runs_already(self, attempt: Attempt) -> bool:
+        """It has a worker, or runs elsewhere."""
+        return False
+
     def ended(self, attempt: Attempt) -> None:
         """The worker itself says when it is free."""
 

@@ -500,6 +500,60 @@ def test_a_handler_that_a_node_sets_is_left_there() -> None:
         signal.signal(signal.SIGINT, before)
 
 
+def test_after_a_pause_was_lifted_the_next_pauses_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is the first once more, for this net."""
+
+    def work(ctx, packets):
+        value = ctx.consume_packet(packets["in"][0])
+        press()
+        if value == 1:
+            net.resume()
+        ctx.send("out", value)
+
+    net = build(chain("A"), A=work)
+    net.inject_packets("A", "in", [1, 2, 3])
+    net.start()
+    assert net.poll().paused_by == "signal"
+    assert (net.take_outputs("A", "out"), len(net.get_startable_epochs())) == ([1, 2], 1)
+    assert capsys.readouterr().err.count("To cancel what runs") == 2
+
+
+def test_each_net_counts_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two on one loop: one was struck, has ended, and runs again; the other has not been struck twice by that."""
+    order: list[str] = []
+
+    async def main():
+        going = asyncio.Event()
+
+        async def slow(ctx, packets):
+            press()  # the first for both
+            await going.wait()
+            value = await ctx.consume_packet(packets["in"][0])
+            await ctx.send("out", value)
+
+        async def quick(ctx, packets):
+            order.append("quick")
+            await ctx.consume_packet(packets["in"][0])
+
+        one, other = build(chain("A"), A=slow), build(chain("A"), A=quick)
+        one.inject_packets("A", "in", [1])
+        running = asyncio.create_task(one.async_start())
+        await asyncio.sleep(0.01)
+        assert one.poll().paused_by == "signal"
+        one.resume()
+        other.inject_packets("A", "in", [1])
+        await other.async_start()
+        press()  # the first since the pause was lifted
+        assert one.poll().paused_by == "signal"
+        going.set()
+        await running
+        return one.take_outputs("A", "out")
+
+    assert asyncio.run(main()) == [1]
+    assert order == ["quick"]
+    assert capsys.readouterr().err.count("To cancel what runs") == 2
+
+
 def test_nets_inside_one_another_pause_together() -> None:
     """The first signal reaches both; the second ends both."""
     for times in (1, 2):
