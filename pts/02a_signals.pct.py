@@ -46,7 +46,7 @@ from collections.abc import Callable, Mapping
 from _signal import getsignal as _handler_of  # type: ignore[import-not-found]
 from _signal import signal as _handle  # the module `signal` looks each handler up in an enum, which takes long
 from contextlib import AbstractContextManager, nullcontext, suppress
-from threading import Timer, current_thread, main_thread
+from threading import Lock, Timer, current_thread, main_thread
 from types import CodeType, FrameType
 from typing import Any
 
@@ -66,11 +66,14 @@ _IN_A_LOOP = "in a loop"
 
 
 def _is_ours(frame: FrameType) -> bool | str:
-    """Whether netrun's own code runs, or what it has called, and does not just wait for something."""
+    """Whether netrun's own code runs, or what it has called, and does not just wait for something; or whether an exception
+    would be ignored here, as Python does with those of finalizers."""
     if frame.f_code in WAITING:
         return False
     is_top, caller = True, frame
     while caller is not None:
+        if caller.f_code.co_name == "__del__" or caller.f_globals.get("__name__") == "_weakrefset":
+            return True
         if caller.f_globals.get("__name__", "").startswith("netrun."):
             if caller.f_code in LOOPS:
                 return _IN_A_LOOP
@@ -117,7 +120,7 @@ class Guard:
 
     def let_through(self) -> None:
         """Let the pending one strike here."""
-        number, self.pending = self.pending, None
+        number = SIGNALS.take(self)
         if number is not None:
             SIGNALS.deliver(number)
 
@@ -177,9 +180,7 @@ def _call(handler: Any, number: int, frame: FrameType | None, raises: bool) -> N
         raise _error_of(number)
 
 
-_INTERRUPTING = (int(signal.SIGINT),)
-_PAUSING = (*_INTERRUPTING, int(signal.SIGTERM))
-_LAST_FIRST = _PAUSING[::-1]
+_HANDLED = _SIGINT, _SIGTERM = int(signal.SIGINT), int(signal.SIGTERM)
 _NOT_OURS = (int(signal.SIG_IGN), None)  # what is ignored, or handled by something that is not Python
 
 
@@ -192,14 +193,21 @@ class Signals:
         self._again: int | None = None  # one that was pending is tried once more
         self._early: int | None = None  # one that came while a guard was being put up, or taken down
         self._handler = self._strike
+        self._taking = Lock()  # so that one that is delivered is not tried once more at the same moment
 
     def enter(self, guard: Guard, pauses: bool) -> None:
         """A net begins to run in the main thread."""
-        for number in _PAUSING if pauses else _INTERRUPTING:
-            there = _handler_of(number)
-            if there is not self._handler and there not in _NOT_OURS:
-                self._before[number] = there
-                _handle(number, self._handler)  # from here on nothing is raised in our own code
+        try:
+            for number in _HANDLED:
+                there = _handler_of(number)
+                may_raise = pauses or there.__class__ is not int  # by default, SIGTERM ends the process at once
+                if may_raise and there is not self._handler and there not in _NOT_OURS:
+                    self._before[number] = there
+                    _handle(number, self._handler)  # from here on nothing is raised in our own code
+        except BaseException:  # the second of them, when the first was ours already
+            if not self._guards:
+                self._put_back()
+            raise
         if guard.depth == 0:
             guard.strikes = 0
         guard.depth += 1
@@ -215,18 +223,37 @@ class Signals:
             index -= 1
         del guards[index]
         guard.depth -= 1
-        pending, guard.pending = guard.pending, None
+        pending = self.take(guard)
         if guards:
             if pending is not None:
                 self._later(guards[-1][0], pending, sys._getframe())
             return
-        before, self._before = self._before, {}
-        for number in _LAST_FIRST:  # SIGINT may raise as soon as it is back
-            if number in before and _handler_of(number) is self._handler:
-                _handle(number, before[number])
+        before = self._put_back()
         pending, self._early = (pending if pending is not None else self._early), None
         if pending is not None and pending in before:
             _call(before[pending], pending, None, raises)
+
+    def _put_back(self) -> dict[int, Any]:
+        """Put the handlers back that were there before, except where somebody has set another one. Returns them."""
+        before, self._before = self._before, {}
+        ours = [number for number in before if _handler_of(number) is self._handler]
+        try:
+            if _SIGTERM in ours:
+                _handle(_SIGTERM, before[_SIGTERM])  # may raise as soon as it is back
+        finally:
+            if _SIGINT in ours:
+                try:
+                    _handle(_SIGINT, before[_SIGINT])
+                except BaseException:  # a SIGTERM, since this lets signals strike before it does anything
+                    _handle(_SIGINT, before[_SIGINT])
+                    raise
+        return before
+
+    def take(self, guard: Guard) -> int | None:
+        """The one that is pending, which is not any more."""
+        with self._taking:
+            pending, guard.pending = guard.pending, None
+        return pending
 
     def deliver(self, number: int, frame: FrameType | None = None) -> None:
         """Call the handler that was there before, and raise if it is time for that."""
@@ -272,10 +299,10 @@ class Signals:
         """Deliver a signal here, if this is a good place, or else later."""
         is_ours = frame is not None and _is_ours(frame)
         if not is_ours:
-            guard.pending = None
+            self.take(guard)
             self.deliver(number, frame)
         elif is_ours is _IN_A_LOOP and guard.cancel_run is not None:
-            guard.pending = None
+            self.take(guard)
             try:
                 self.deliver(number, frame)
             except BaseException as error:  # raised here, it would tear the loop
@@ -300,9 +327,10 @@ class Signals:
 
     def _strike_again(self, guard: Guard, number: int) -> None:
         """A function that runs for long may be in an act of its own just now: try once more."""
-        if guard.pending == number:
-            self._again = number
-            os.kill(os.getpid(), number)
+        with self._taking:
+            if guard.pending == number:
+                self._again = number
+                signal.raise_signal(number)
 
 
 SIGNALS = Signals()
@@ -382,6 +410,88 @@ for press_number, exception in [(signal.SIGINT, KeyboardInterrupt), (signal.SIGT
     else:
         raise AssertionError("it was lost")
     assert len(net.get_startable_epochs()) == 2 and net.state is NetState.PAUSED
+
+# %% [markdown]
+# The third is Python's own: it raises at once, even where an async function does not let itself be cancelled. (In a process
+# of its own, since a loop is running in this one.)
+
+# %%
+import subprocess
+import sys
+
+SCRIPT = """
+import asyncio, os, signal
+from netrun import *
+
+nonempty = SalvoConditionTerm.port("in", PortState.non_empty())
+condition = SalvoCondition(MaxSalvos.finite(1), {"in": PacketCount.count(1)}, nonempty)
+net = Net(Graph([Node("Work", in_ports={"in": Port()}, in_salvo_conditions={"in": condition})], []))
+net.inject_packets("Work", "in", [1])
+"""
+STUBBORN = """
+import threading, time
+
+def press():
+    for _ in range(3):
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+async def stubborn(ctx, packets):
+    threading.Thread(target=press).start()
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            print("not now", flush=True)
+
+net.set_node_exec("Work", stubborn)
+net.start()
+"""
+ended = subprocess.run([sys.executable, "-c", SCRIPT + STUBBORN], capture_output=True, text=True, timeout=60)
+print(ended.stdout, ended.stderr.splitlines()[0], "...", ended.stderr.splitlines()[-1], sep="\n")
+assert ended.stdout == "not now\n" and ended.stderr.rstrip().endswith("KeyboardInterrupt")
+
+# %% [markdown]
+# A handler of your own is asked each time, before netrun raises, and is there again at the end. If it raises an exception
+# of its own while a node function runs, that fails the epoch as any other exception would.
+
+# %%
+asked = []
+
+
+def own_handler(number, frame):
+    asked.append(number)
+
+
+signal.signal(signal.SIGINT, own_handler)
+net = fresh_net(press)
+net.start()
+assert asked == [signal.SIGINT] and net.poll().paused_by == "signal"
+assert signal.signal(signal.SIGINT, before) is own_handler
+
+# %% [markdown]
+# A net in the background is not paused by a signal: no `start` runs in the main thread, so Ctrl-C and SIGTERM do what they
+# always do. Where SIGTERM raises, `with net:` stops the net on the way out, and what runs finishes:
+
+# %%
+BACKGROUND = """
+import threading
+
+def work(ctx, packets):
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("finished", ctx.consume_packet(packets["in"][0]), flush=True)
+
+def end(number, frame):
+    raise SystemExit(128 + number)
+
+signal.signal(signal.SIGTERM, end)
+net.set_node_exec("Work", work)
+with net:
+    net.start(threaded=True)
+    threading.Event().wait()
+"""
+ended = subprocess.run([sys.executable, "-c", SCRIPT + BACKGROUND], capture_output=True, text=True, timeout=60)
+assert (ended.stdout, ended.returncode) == ("finished 1\n", 128 + signal.SIGTERM), ended
 
 # %% [markdown]
 # `handle_signals=False` leaves both to Python: the first Ctrl-C raises, at a moment when nothing is torn.

@@ -418,13 +418,14 @@ class Background(Hosting):
     def start_threaded(self) -> None:
         """Run in the background until stopped. Where that goes on already, but paused: lift the pause."""
         self._signalled = False
-        with self._lock:
-            if self._serves and self._engine.paused_by is not None and not self._stop_asked:
-                self.resume()
-                return
-            self._claim("start", lifts_pause=True)
-            self._serves = True
-        self._in_background(lambda host: self._run(host, self._serve, closes=False))
+        with self.quick.up():
+            with self._lock:
+                if self._serves and self._engine.paused_by is not None and not self._stop_asked:
+                    self.resume()
+                    return
+                self._claim("start", lifts_pause=True)
+                self._serves = True
+            self._in_background(lambda host: self._run(host, self._serve, closes=False))
 
     def _may_step(self) -> bool:
         """Whether a step may run anything: no pause holds it."""
@@ -435,9 +436,10 @@ class Background(Hosting):
         """One wave in the background. True if there is anything to run."""
         if not self._may_step():
             return False
-        self._claim("run_step")
-        there_is_work = self._engine.could_begin()
-        self._in_background(self._step)
+        with self.quick.up():
+            self._claim("run_step")
+            there_is_work = self._engine.could_begin()
+            self._in_background(self._step)
         return there_is_work
 
     def resume(self) -> None:
@@ -873,6 +875,45 @@ else:
     raise AssertionError("it was lost")
 assert net.poll().paused_by == "error" and net.poll().failed == 1
 net.stop()
+
+# %% [markdown]
+# A start function that raises ends the run before anything was called; the packets stay where they are:
+
+# %%
+net = one_node_net(square, start_node_func=fail_too)
+net.inject_packets("A", "in", [1])
+net.start(threaded=True)
+try:
+    net.wait_until_blocked(timeout=10)
+except OSError as error:
+    print(repr(error), error.__notes__)
+else:
+    raise AssertionError("it was lost")
+assert net.state is NetState.PAUSED and net.poll().waiting_packets == 1
+
+# %% [markdown]
+# `stop` waits for a thread that runs, but not for ever. It says what it waits for, and may be called again:
+
+# %%
+from threading import Event
+
+release = Event()
+net = one_node_net(lambda ctx, packets: (release.wait(), consume(ctx, packets)))
+net.inject_packets("A", "in", [1])
+net.start(threaded=True)
+while not net.poll().running:
+    pass
+net._control.STOP_WAIT = 0.01  # seconds, in place of 30
+try:
+    net.stop()
+except NetStateError as error:
+    print(error)
+else:
+    raise AssertionError("it runs still")
+release.set()
+net._control.STOP_WAIT = 30
+net.stop()
+assert net.state is NetState.STOPPED and net.poll().finished == 1
 
 # %% [markdown]
 # A node function may look, pause and stop. What would wait for the node itself is refused:

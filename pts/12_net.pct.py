@@ -405,7 +405,8 @@ class Net(Contents):
         for processes `{"cpu": {"size": 2, "start_method": "forkserver"}}` ("spawn" and "fork" are the others; a script needs
         no `__main__` guard). executor_pools: `concurrent.futures` executors of yours, by name, which the net does not close.
     handle_signals: while `start` or `run_step` runs in the main thread, the first SIGINT or SIGTERM pauses the net, and
-        only the second cancels what runs and raises. False: Ctrl-C raises at once, SIGTERM is left alone.
+        only the second cancels what runs and raises. False: both do what they do without a net, at a moment when nothing
+        is torn by that.
 
     Give the nodes their functions with `set_node_exec`, put values in with `inject_packets`, run with `start`, and take
     what came out with `take_outputs`; or do all three with `run`. A net may be used from any thread; one at a time runs

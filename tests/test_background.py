@@ -952,13 +952,28 @@ def never(rounds):
     net.inject_packets("A", "in", values())
 
 
-for verb in [inject, look, take, change, never, lambda rounds: net.poll()]:
+def raising(number, frame):
+    raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGTERM, raising)
+
+
+def start(rounds):
+    inject(rounds)
+    other = build(chain("A"), A=maps(lambda value: value))
+    other.start(threaded=True)
+    other.stop()
+
+
+for verb in [start, inject, look, take, change, never, lambda rounds: net.poll()]:
     for background in (False, True):
         for rounds in range(8):
             net = build(chain("A", "B"), A=maps(lambda value: value), B=maps(lambda value: value))
             if background:
                 net.start(threaded=True)
-            presser = threading.Timer(rng.uniform(0.001, 0.01), os.kill, [os.getpid(), signal.SIGINT])
+            number = rng.choice([signal.SIGINT, signal.SIGTERM])
+            presser = threading.Timer(rng.uniform(0.001, 0.01), os.kill, [os.getpid(), number])
             try:
                 presser.start()
                 while True:

@@ -423,20 +423,23 @@ def test_async_attempts_are_cancelled_by_the_second() -> None:
     net._ledger.check()
 
 
-def test_without_handling_the_first_raises_and_sigterm_is_left_alone() -> None:
-    """`handle_signals=False`: Python's own, at a moment when nothing is torn."""
+def test_without_handling_both_do_what_they_always_do() -> None:
+    """`handle_signals=False`: Python's own, or somebody's handler, at a moment when nothing is torn."""
     net = pressing(handle_signals=False)
     with pytest.raises(KeyboardInterrupt):
         net.start()
     assert len(net.get_startable_epochs()) == 2
-    seen: list[object] = []
-    with handler(signal.SIGTERM, mine := lambda number, frame: seen.append(number)):
-        net = build(chain("A"), A=lambda ctx, packets: seen.append(signal.getsignal(signal.SIGTERM)))
-        net._control.handles_signals = False
-        net.inject_packets("A", "in", [1])
-        with pytest.raises(Exception, match="ended with packets left"):
-            net.start()
-    assert seen == [mine]
+    seen: list[int] = []
+    with handler(signal.SIGTERM, lambda number, frame: seen.append(number)):
+        net = pressing(2, signal.SIGTERM, handle_signals=False)
+        net.start()
+    assert (seen, net.take_outputs("A", "out")) == ([signal.SIGTERM] * 2, [1, 2])
+    net = build(chain("A"), A=lambda ctx, packets: seen.append(signal.getsignal(signal.SIGTERM)))
+    net._control.handles_signals = False
+    net.inject_packets("A", "in", [1])
+    with pytest.raises(Exception, match="ended with packets left"):
+        net.start()
+    assert seen[-1] is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("number", INTERRUPTED)
@@ -684,18 +687,23 @@ def test_what_came_while_the_guard_was_put_up_is_not_lost() -> None:
 def test_in_other_threads_the_handlers_are_left_alone() -> None:
     """Only the main thread may set one; in the background none is set either."""
     seen: list[object] = []
+    is_started = threading.Event()
 
     def look(ctx, packets):
         ctx.consume_packet(packets["in"][0])
+        is_started.wait(10)
         seen.append((signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))
 
     net: Net = build(chain("A"), A=look)
     net.inject_packets("A", "in", [1])
     thread = threading.Thread(target=net.start)
     thread.start()
+    is_started.set()
     thread.join()
+    is_started.clear()
     net.inject_packets("A", "in", [1])
     net.start(threaded=True)
+    is_started.set()
     eventually(lambda: len(seen) == 2)
     net.stop()
     assert seen == [(signal.default_int_handler, signal.SIG_DFL)] * 2

@@ -334,13 +334,14 @@ class Background(Hosting):
     def start_threaded(self) -> None:
         """Run in the background until stopped. Where that goes on already, but paused: lift the pause."""
         self._signalled = False
-        with self._lock:
-            if self._serves and self._engine.paused_by is not None and not self._stop_asked:
-                self.resume()
-                return
-            self._claim("start", lifts_pause=True)
-            self._serves = True
-        self._in_background(lambda host: self._run(host, self._serve, closes=False))
+        with self.quick.up():
+            with self._lock:
+                if self._serves and self._engine.paused_by is not None and not self._stop_asked:
+                    self.resume()
+                    return
+                self._claim("start", lifts_pause=True)
+                self._serves = True
+            self._in_background(lambda host: self._run(host, self._serve, closes=False))
 
     def _may_step(self) -> bool:
         """Whether a step may run anything: no pause holds it."""
@@ -351,9 +352,10 @@ class Background(Hosting):
         """One wave in the background. True if there is anything to run."""
         if not self._may_step():
             return False
-        self._claim("run_step")
-        there_is_work = self._engine.could_begin()
-        self._in_background(self._step)
+        with self.quick.up():
+            self._claim("run_step")
+            there_is_work = self._engine.could_begin()
+            self._in_background(self._step)
         return there_is_work
 
     def resume(self) -> None:
