@@ -46,6 +46,7 @@ from collections.abc import Callable, Mapping
 from _signal import getsignal as _handler_of  # type: ignore[import-not-found]
 from _signal import signal as _handle  # the module `signal` looks each handler up in an enum, which takes long
 from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import Context, copy_context
 from threading import Lock, Timer, current_thread, main_thread
 from types import CodeType, FrameType
 from typing import Any
@@ -113,10 +114,15 @@ class Guard:
         self.strikes = self.depth = 0  # depth: how often it is up
         self.pending: int | None = None
         self.cancel_run: Callable[[BaseException], None] | None = None
+        self.context = Context()  # of the caller: in Jupyter it says under which cell a line is printed
 
     def up(self, pauses: bool = False) -> AbstractContextManager[None]:
         """Be protected. `pauses`: the first signal only pauses the net, see the table above."""
-        return _Up(self, pauses) if current_thread() is main_thread() else _NOTHING
+        if current_thread() is not main_thread():
+            return _NOTHING
+        if pauses:
+            self.context = copy_context()
+        return _Up(self, pauses)
 
     def let_through(self) -> None:
         """Let the pending one strike here."""
@@ -286,7 +292,8 @@ class Signals:
             if self._strikes() == 1:
                 for guard in pausing:
                     guard.ask_pause()
-                _say(number, sum(len(guard.running) for guard in pausing))
+                running = sum(len(guard.running) for guard in pausing)
+                next(iter(pausing)).context.copy().run(_say, number, running)
                 if _is_pythons_own(self._before.get(number)):
                     return
             elif self._strikes() > 2:

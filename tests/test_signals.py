@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context, ContextVar
 from typing import Any
 
 import pytest
@@ -346,6 +347,33 @@ def test_the_first_pauses_and_says_how_to_force_it(capsys: pytest.CaptureFixture
     assert net.take_outputs("A", "out") == [2]
     assert net.poll().paused_by is None
     assert capsys.readouterr().err == ""
+
+
+def test_the_line_is_printed_in_the_callers_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the loop is idle when the signal comes: that is how Jupyter knows the cell it belongs to."""
+    cell, seen = ContextVar("cell", default="none"), list[str]()
+
+    class Screen:
+        def write(self, text):
+            seen.append(cell.get())
+
+        def flush(self):
+            pass
+
+    async def wait(ctx, packets):
+        await ctx.consume_packet(packets["in"][0])
+        asyncio.get_running_loop().call_later(0.01, press, context=Context())
+        await asyncio.sleep(0.05)
+
+    async def run():
+        cell.set("this one")
+        await net.async_start()
+
+    net = build(chain("A"), A=wait)
+    net.inject_packets("A", "in", [1])
+    monkeypatch.setattr(sys, "stderr", Screen())
+    asyncio.run(run())
+    assert seen == ["this one"]
 
 
 def test_a_step_is_paused_too(capsys: pytest.CaptureFixture[str]) -> None:
