@@ -606,7 +606,14 @@ class ProcessWorker(Worker):
 # ## Executors
 #
 # One function, bytes in and bytes out, is submitted to whatever runs functions elsewhere: another pool, or another machine.
-# The code of a node goes along until a worker there says that it has it.
+# A worker there that has not seen a node yet asks for its code, which goes along the second time.
+#
+# What a death costs is the executor's to say. Its error is the cause of `WorkerDied`:
+#
+# | executor | when a worker dies |
+# |---|---|
+# | `ProcessPoolExecutor`, loky's | every epoch that runs there fails, and those that come after: it is broken |
+# | Dask's | its scheduler gives the task to other workers, up to three times more, then that one epoch fails |
 
 
 # %%
@@ -673,12 +680,21 @@ class ExecutorWorker(Worker):
         replay(attempt, *answer)
 
     def _submit(self, attempt: Attempt, *arguments: Any) -> Any:
-        from concurrent.futures import BrokenExecutor
-
+        """What `run_anywhere` answers. It raises nothing, so what is raised here is the executor's own."""
         try:
             self._future = self._executor.submit(run_anywhere, self._pool.name, *arguments)
             return self._future.result()
-        except BrokenExecutor as error:
-            raise WorkerDied(attempt.task.node_name, attempt.epoch.id, None) from error
+        except Exception as error:
+            if _tells_of_a_death(error):
+                raise WorkerDied(attempt.task.node_name, attempt.epoch.id, None) from error
+            error.add_note(f"raised by the executor of pool {self._pool.name!r}")
+            raise
         finally:
             self._future = None
+
+
+def _tells_of_a_death(error: Exception) -> bool:
+    """Whether an executor says so that a worker has died."""
+    from concurrent.futures import BrokenExecutor
+
+    return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"  # this one is Dask's

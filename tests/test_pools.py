@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import loky
 import pytest
 
 from netrun import (
@@ -31,7 +32,7 @@ from tests.graphs import edge
 from tests.nets import chain, eventually, join, node, python
 
 FORKSERVER = multiprocessing.get_context("forkserver")
-KINDS = ["thread", "process", "executor"]
+KINDS = ["thread", "process", "executor", "loky"]
 
 
 def pool_options(kind: str, size: int = 2, name: str = "p") -> dict[str, Any]:
@@ -45,7 +46,12 @@ def pool_options(kind: str, size: int = 2, name: str = "p") -> dict[str, Any]:
             return {"process_pools": {name: {"size": size}}}
         case "spawn" | "fork":
             return {"process_pools": {name: {"size": size, "start_method": kind}}}
-    executor: Executor = ProcessPoolExecutor(size, FORKSERVER) if kind == "executor" else ThreadPoolExecutor(size)
+    make: dict[str, Callable[[], Executor]] = {
+        "executor": lambda: ProcessPoolExecutor(size, FORKSERVER),
+        "loky": lambda: loky.ProcessPoolExecutor(size),
+        "thread executor": lambda: ThreadPoolExecutor(size),
+    }
+    executor = make[kind]()
     _executors.append(executor)
     return {"executor_pools": {name: executor}}
 
@@ -59,7 +65,7 @@ def _everything_ends() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     while _executors:
-        _executors.pop().shutdown(cancel_futures=True)
+        _executors.pop().shutdown()
     new = lambda: set(threading.enumerate()) - before  # noqa: E731
     eventually(lambda: not [thread for thread in new() if thread.name.startswith("netrun p")])
     eventually(lambda: not multiprocessing.active_children())
@@ -389,7 +395,8 @@ def test_failure_functions_and_callbacks_are_called_here(kind: str) -> None:
     (letter,) = net.dead_letter_queue
     assert repr(letter.exception) == "ValueError('no')"
     if kind != "thread":
-        assert "in fail" in str(letter.exception.__cause__)
+        line = fail.__code__.co_firstlineno + 2
+        assert f'File "{__file__}", line {line}, in fail' in str(letter.exception.__cause__)
 
 
 # -- start and stop functions ------------------------------------------------------------------------------------------
@@ -446,9 +453,10 @@ def test_global(kind: str, tmp_path: Path) -> None:
     assert {line.split()[2].partition("-")[0] for line in _log(tmp_path)} == {str(os.getpid())}
 
 
-def test_per_worker_in_an_executor(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["executor", "loky"])
+def test_per_worker_in_an_executor(kind: str, tmp_path: Path) -> None:
     """An executor's workers are started, and stopped when their process ends."""
-    net = _starting("executor", tmp_path)
+    net = _starting(kind, tmp_path)
     net.inject_packets("A", "in", range(12))
     net.start()
     _executors.pop().shutdown()
@@ -763,7 +771,7 @@ def test_who_waits_for_the_only_worker_goes_on_when_it_returns() -> None:
 # -- what cannot travel ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["process", "executor"])
+@pytest.mark.parametrize("kind", ["process", "executor", "loky"])
 def test_what_cannot_be_pickled_is_named(kind: str) -> None:
     """Port and type, before the body runs where that can be known; the pool goes on."""
     lock = threading.Lock()
@@ -804,7 +812,7 @@ class BreaksInStr(Exception):
         raise TypeError("no text")
 
 
-@pytest.mark.parametrize("kind", ["process", "executor"])
+@pytest.mark.parametrize("kind", ["process", "executor", "loky"])
 @pytest.mark.parametrize("error", [BreaksInInit(1, 2), BreaksInReduce("text"), BreaksInStr("x")])
 def test_an_exception_that_cannot_travel_arrives_all_the_same(kind: str, error: Exception) -> None:
     """With its type's name, its text and the traceback there."""
@@ -844,7 +852,7 @@ class Hostile:
         vars(self).update(state)
 
 
-@pytest.mark.parametrize("kind", ["process", "executor"])
+@pytest.mark.parametrize("kind", ["process", "executor", "loky"])
 def test_what_breaks_when_it_is_unpickled_is_the_epochs_failure(kind: str) -> None:
     """There or here; the next epoch is fine."""
     home = os.getpid()

@@ -118,10 +118,10 @@ class WorkerDied(NetrunRuntimeError):
 
     def __str__(self) -> str:
         what = f"epoch {self.epoch_id}" if self.epoch_id else "stop_node_func"
-        return (
-            f"node {self.node_name!r}, {what}: the worker process ended meanwhile, {_exit_text(self.exitcode)}. Only "
-            "this epoch is concerned; the pool has a new worker."
-        )
+        ended = f"node {self.node_name!r}, {what}: the worker process ended meanwhile, {_exit_text(self.exitcode)}."
+        if self.exitcode is None:
+            return f"{ended} See what the executor says, which is the cause; netrun's process pools have a new worker."
+        return f"{ended} Only this epoch is concerned; the pool has a new worker."
 
 
 def _exit_text(exitcode: int | None) -> str:

@@ -563,12 +563,21 @@ class ExecutorWorker(Worker):
         replay(attempt, *answer)
 
     def _submit(self, attempt: Attempt, *arguments: Any) -> Any:
-        from concurrent.futures import BrokenExecutor
-
+        """What `run_anywhere` answers. It raises nothing, so what is raised here is the executor's own."""
         try:
             self._future = self._executor.submit(run_anywhere, self._pool.name, *arguments)
             return self._future.result()
-        except BrokenExecutor as error:
-            raise WorkerDied(attempt.task.node_name, attempt.epoch.id, None) from error
+        except Exception as error:
+            if _tells_of_a_death(error):
+                raise WorkerDied(attempt.task.node_name, attempt.epoch.id, None) from error
+            error.add_note(f"raised by the executor of pool {self._pool.name!r}")
+            raise
         finally:
             self._future = None
+
+
+def _tells_of_a_death(error: Exception) -> bool:
+    """Whether an executor says so that a worker has died."""
+    from concurrent.futures import BrokenExecutor
+
+    return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"  # this one is Dask's
