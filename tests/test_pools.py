@@ -927,6 +927,8 @@ def test_functions_and_classes_of_a_script_without_a_guard(method: str, tmp_path
         ({"thread_pools": {"p": {"sise": 3}}}, "there is no option 'sise'. Did you mean 'size'?"),
         ({"process_pools": {"p": {"size": 1, "start_method": "spoon"}}}, "there is no start_method 'spoon'"),
         ({"executor_pools": {"p": 3}}, "must be a concurrent.futures.Executor, not 3"),
+        ({"executor_pools": {"p": {"size": 3}}}, "must be a concurrent.futures.Executor, not None"),
+        ({"executor_pools": {"p": {"executor": ThreadPoolExecutor(1)}}}, "size must be a whole number from 1 on"),
         ({"thread_pools": {"p": {"size": 1}}, "process_pools": {"p": {"size": 1}}}, "two pools have the name 'p'"),
         ({"thread_pools": {"": {"size": 1}}}, "a pool's name must be text"),
     ],
