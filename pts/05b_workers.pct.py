@@ -325,7 +325,7 @@ def serve(connection: Any, pool_name: str, worker_name: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _mask("SIG_UNBLOCK")
     Thread(target=_end_with_parent, daemon=True).start()
-    served = _Served(pool_name, worker_name)
+    served, number = _Served(pool_name, worker_name), os.getpid()
     while True:
         try:
             what, *arguments = pickle.loads(connection.recv_bytes())
@@ -337,6 +337,8 @@ def serve(connection: Any, pool_name: str, worker_name: str) -> None:
             key, message, blob = arguments
             answer, values = served.run(key, message, connection.recv_bytes() if blob is None else blob)
             _flush(sys.stdout, sys.stderr)
+            if os.getpid() != number:
+                os._exit(0)  # the function has forked and returned here as well, where nobody is asked
             _send(connection, (answer,), values)
         elif what == "stop":
             errors = [pack_exception(error) for error in served.started.stop()]

@@ -200,7 +200,7 @@ def _executor_of(name: str, given: Any) -> tuple[Any, int]:
     if has_options:
         return executor, _size_of("executor_pools", name, given, ["executor", "size"])
     most = getattr(executor, "_max_workers", None)
-    return executor, most if isinstance(most, int) else _UNKNOWN_SIZE
+    return executor, most if isinstance(most, int) and most > 0 else _UNKNOWN_SIZE
 
 
 def _method_of(name: str, options: Mapping[str, Any]) -> str:

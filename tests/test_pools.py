@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import CancelledError as FutureCancelled
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -912,6 +913,89 @@ def test_functions_and_classes_of_a_script_without_a_guard(method: str, tmp_path
     script.write_text(MAIN.format(method=method))
     assert python(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')").strip() == "[3, 6]"
     assert python(MAIN.format(method=method)).strip() == "[3, 6]"
+
+
+# -- executors with bad manners ----------------------------------------------------------------------------------------
+
+
+class Manners(Executor):
+    """An executor that does what it likes with what it is given."""
+
+    def __init__(self, submit: Callable[[], Any], size: Any = 2) -> None:
+        self._submit, self._max_workers = submit, size
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return self._submit()
+
+
+def future_with(end: Callable[[Any], Any]) -> Any:
+    """A future that has ended so."""
+    future: Any = Future()
+    end(future)
+    return future
+
+
+def refuse() -> None:
+    raise TypeError("not today")
+
+
+@pytest.mark.parametrize(
+    ("submit", "kind"),
+    [
+        (refuse, TypeError),
+        (lambda: None, AttributeError),
+        (lambda: future_with(lambda future: future.set_result(42)), TypeError),
+        (lambda: future_with(lambda future: future.set_result((b"", b""))), EOFError),
+        (lambda: future_with(lambda future: future.set_exception(KeyboardInterrupt())), KeyboardInterrupt),
+        (lambda: future_with(lambda future: future.cancel()), FutureCancelled),
+    ],
+)
+def test_an_executor_that_misbehaves_fails_the_epoch(submit: Callable[[], Any], kind: type[BaseException]) -> None:
+    """Nothing else, and what it raised says whose it is."""
+    for size in (2, 0, None):
+        net = Net(chain("A"), on_error="continue", executor_pools={"p": Manners(submit, size)})
+        net.set_node_exec("A", where)
+        net.set_node_config("A", pool="p")
+        net.inject_packets("A", "in", range(3))
+        net.start()
+        assert [type(letter.exception) for letter in net.dead_letter_queue] == [kind] * 3
+        assert sorted(list(letter.packet_values.values()) for letter in net.dead_letter_queue) == [[0], [1], [2]]
+        if kind in (AttributeError, FutureCancelled):
+            notes = next(iter(net.dead_letter_queue)).exception.__notes__
+            assert notes == ["raised by the executor of pool 'p'"]
+        net._ledger.check()
+
+
+@pytest.mark.parametrize("kind", ["thread executor", "executor", "loky"])
+def test_an_executor_that_is_shut_down_meanwhile(kind: str) -> None:
+    """The net pauses with the first epoch that it refuses; the others are startable."""
+    executor = pool_options(kind, 1)["executor_pools"]["p"]
+
+    def shut_down(ctx, packets):
+        value = ctx.consume_packet(packets["in"][0])
+        if value == 3:
+            executor.shutdown(wait=False)
+        ctx.send("out", value)
+
+    graph = Graph([node("A", ["in"], ["out"]), node("B", ["in"], ["out"])], [edge("A.out", "B.in")])
+    net = Net(graph, executor_pools={"p": executor})
+    net.set_node_exec("A", shut_down)
+    net.set_node_exec("B", where)
+    net.set_node_config("B", pool="p")
+    net.inject_packets("A", "in", range(10))
+    with pytest.raises(NodeExecutionFailed) as caught:
+        net.start()
+    assert isinstance(caught.value.original_exception, RuntimeError)
+    assert "raised by the executor of pool 'p'" in caught.value.original_exception.__notes__
+    given_up = [value for letter in net.dead_letter_queue for value in letter.packet_values.values()]
+    out = [value for value, *_ in net.take_outputs("B", "out")]
+    left = [value for value in range(10) if value not in (*out, *given_up)]
+    assert len(given_up) == 1
+    assert (
+        len(left)
+        == net.poll().startable + net.poll().nodes["B"].waiting_packets + net.poll().nodes["A"].waiting_packets
+    )
+    net._ledger.check()
 
 
 # -- options -----------------------------------------------------------------------------------------------------------

@@ -337,6 +337,22 @@ def test_children_of_a_worker_do_not_hide_its_death() -> None:
     assert next(iter(net.dead_letter_queue)).exception.exitcode == 7
 
 
+def test_a_function_that_forks_and_returns_twice_answers_once() -> None:
+    """The child does not become a second worker on the same pipe."""
+
+    def work(ctx, packets):
+        value = ctx.consume_packet(packets["in"][0])
+        who = "child" if os.fork() == 0 else "parent"
+        ctx.send("out", (value, who))
+
+    net = Net(chain("A"), process_pools={"p": {"size": 1}})
+    net.set_node_exec("A", work)
+    net.set_node_config("A", pool="p", timeout=20)
+    net.inject_packets("A", "in", range(10))
+    net.start()
+    assert net.take_outputs("A", "out") == [(number, "parent") for number in range(10)]
+
+
 def test_workers_are_killed_at_random() -> None:
     """Every output exactly once, with retries enough. `KILLED_EPOCHS` makes it longer."""
     epochs = int(os.environ.get("KILLED_EPOCHS", "300"))
