@@ -326,6 +326,7 @@ def serve(connection: Any, pool_name: str, worker_name: str) -> None:
     _mask("SIG_UNBLOCK")
     Thread(target=_end_with_parent, daemon=True).start()
     served, number = _Served(pool_name, worker_name), os.getpid()
+    connection.send_bytes(_READY)
     while True:
         try:
             what, *arguments = pickle.loads(connection.recv_bytes())
@@ -347,6 +348,7 @@ def serve(connection: Any, pool_name: str, worker_name: str) -> None:
             return
 
 
+_READY = b"ready"
 _SMALL = 1 << 16  # bytes that go along in a message; more go after it, and are not copied once more
 
 
@@ -484,8 +486,9 @@ class ProcessWorker(Worker):
         self._connection: Any = None
         self._known: dict[
             int, str
-        ] = {}  # by their keys, the codes that the process has: the node, if it is to be stopped
+        ] = {}  # the codes that the process has, by key: the node's name, if it is to be stopped
         self._killer: Timer | None = None
+        self._is_ready = False  # whether its process has said so
         self._is_sent = False  # whether its process has the attempt already
         super().__init__(pool, name)
 
@@ -541,6 +544,20 @@ class ProcessWorker(Worker):
         _send(self._connection, ("run", key, message), blob)
 
     def _make_ready(self) -> None:
+        """Have a process that is ready. One that ends before has run nothing yet, so another one is started."""
+        for is_last in (False, False, True):
+            self._have_process()
+            if self._is_ready:
+                return
+            try:
+                self._receive()
+                self._is_ready = True
+            except EOFError:
+                if is_last or self._stopped:
+                    raise
+                self._bury()
+
+    def _have_process(self) -> None:
         """Have a process that lives."""
         if self._process is not None and not self._process.is_alive():
             self._bury()
@@ -574,6 +591,7 @@ class ProcessWorker(Worker):
         with self._lock:
             self._process = self._connection = self._killer = None
         self._known.clear()
+        self._is_ready = False
         exitcode: int | None = process.exitcode
         return exitcode
 
@@ -583,10 +601,14 @@ class ProcessWorker(Worker):
             self._bury()
         if self._process is None and not self._is_ending:
             with suppress(Exception):  # the next attempt will try again, and say so
-                self._make_ready()
+                self._have_process()
 
     def _stop(self) -> None:
         if self._process is None:
+            return
+        if not self._is_ready:  # it has run nothing
+            self._process.kill()
+            self._bury()
             return
         try:
             self._connection.send_bytes(pickle.dumps(("stop",)))

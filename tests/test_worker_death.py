@@ -353,6 +353,36 @@ def test_a_function_that_forks_and_returns_twice_answers_once() -> None:
     assert net.take_outputs("A", "out") == [(number, "parent") for number in range(10)]
 
 
+def test_a_worker_that_dies_before_it_is_ready_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has run nothing yet, so another one is started. If they all die so, the epoch has failed."""
+    start, deaths = workers._start_process, 2
+
+    def start_and_die(*arguments):
+        nonlocal deaths
+        process, connection = start(*arguments)
+        if deaths:
+            deaths -= 1
+            process.kill()
+            process.join()
+            connection.close()
+            connection, other = multiprocessing.Pipe()
+            other.close()
+        return process, connection
+
+    monkeypatch.setattr(workers, "_start_process", start_and_die)
+    net = Net(chain("A"), on_error="continue", process_pools={"p": {"size": 1}})
+    net.set_node_exec("A", lambda ctx, packets: ctx.send("out", ctx.consume_packet(packets["in"][0])))
+    net.set_node_config("A", pool="p")
+    net.inject_packets("A", "in", ["value"])
+    net.start()
+    assert (net.take_outputs("A", "out"), deaths) == (["value"], 0)
+    deaths = 3
+    net.inject_packets("A", "in", ["value"])
+    net.start()
+    (letter,) = net.dead_letter_queue
+    assert (type(letter.exception), letter.exception.exitcode, deaths) == (WorkerDied, -9, 0)
+
+
 def test_workers_are_killed_at_random() -> None:
     """Every output exactly once, with retries enough. `KILLED_EPOCHS` makes it longer."""
     epochs = int(os.environ.get("KILLED_EPOCHS", "300"))
