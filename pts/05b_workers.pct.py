@@ -409,6 +409,8 @@ STOP_WITHIN = 10.0  # seconds that stop functions may take
 
 _STARTING = Lock()
 _alive: set[Any] = set()  # the processes that run
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_alive.clear)  # they are not the child's to kill at its end
 
 
 @contextmanager

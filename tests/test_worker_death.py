@@ -501,6 +501,46 @@ def test_the_end_of_a_script_waits_for_no_worker(kind: str, timeout: float | Non
     assert (done.returncode, done.stdout, done.stderr) == (0, "the end\n", "")
 
 
+FORKED = """
+import os, signal, sys, time
+from netrun import Net
+from tests.nets import chain
+
+def work(ctx, packets):
+    ctx.send("out", (ctx.consume_packet(packets["in"][0]), os.getpid()))
+
+net = Net(chain("A"), process_pools={"p": {"size": 1}})
+net.set_node_exec("A", work)
+net.set_node_config("A", pool="p")
+with net:
+    pids = set()
+    for number in range(2):
+        net.inject_packets("A", "in", [number])
+        net.start()
+        ((value, pid),) = net.take_outputs("A", "out")
+        pids.add(pid)
+        child = os.fork()
+        if not child:
+            sys.stderr = open(os.devnull, "w")  # what multiprocessing says of it
+            sys.exit()
+        os.waitpid(child, 0)
+    print(len(pids))
+    os.kill(pid, 0)
+"""
+
+
+def test_the_end_of_a_forked_child_leaves_the_workers_alone() -> None:
+    """They are its parent's."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED],
+        env=environment(False),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
 CTRL_C = """
 import os, signal, sys, time
 from netrun import Net
