@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from netrun import Graph, Net, Node, NodeExecutionFailed, PacketCount
 from tests.graphs import at_least, edge
@@ -31,11 +31,12 @@ CARRIERS = ["inline", "async", "thread", "process", "executor", "mixed"]
 
 
 class Token(NamedTuple):
-    """What flows: where it was put in, the how manieth there, and what happens to the epochs that get it."""
+    """What flows: where it was put in, the how manieth there, what happens to epochs that get it, and its way so far."""
 
     source: str
     number: int
     fate: str = "well"
+    way: str = ""
 
 
 class Unlucky(Exception):
@@ -52,14 +53,16 @@ class Work:
         self.kind, self.defers = kind, defers
 
     def __call__(self, ctx: Any, packets: dict[str, list[Any]]) -> None:
-        tokens = sum([ctx.consume_packet(packet) for arrived in packets.values() for packet in arrived], ())
+        tokens: list[Token] = []
+        for port, packet in all_of(packets):
+            tokens += arrived(ctx, port, ctx.consume_packet(packet))
         nap = self.fall(ctx, tokens)
         time.sleep(nap)
         for port, bundle in self.sends(tokens):
             ctx.send(port, bundle)
         self.fall_late(tokens)
 
-    def fall(self, ctx: Any, tokens: tuple[Token, ...]) -> float:
+    def fall(self, ctx: Any, tokens: list[Token]) -> float:
         """What happens to it before it sends. Returns how long it takes."""
         fates = {token.fate for token in tokens}
         is_first = ctx.retry_count == 0
@@ -69,20 +72,20 @@ class Work:
             os._exit(3)
         if fates == {"cancel"} and len(tokens) == 1:
             ctx.cancel_epoch()
-        return 0.25 if "hang" in fates and is_first else 0.002 if "slow" in fates else 0.0
+        return 0.25 if "hang" in fates and is_first else 0.005 if "slow" in fates else 0.0
 
-    def fall_late(self, tokens: tuple[Token, ...]) -> None:
+    def fall_late(self, tokens: list[Token]) -> None:
         """What happens to it after it has sent."""
         if "late" in {token.fate for token in tokens}:
             raise Unlucky
 
-    def sends(self, tokens: tuple[Token, ...]) -> list[tuple[str, tuple[Token, ...]]]:
+    def sends(self, tokens: list[Token]) -> list[tuple[str, list[Token]]]:
         """What it sends where."""
         match self.kind:
             case "route":
                 return [("left" if tokens[0].number % 2 else "right", tokens)]
             case "split":
-                return [("out", (token,)) for token in tokens]
+                return [("out", [token]) for token in tokens]
         return [("out", tokens)]
 
 
@@ -90,14 +93,24 @@ class AsyncWork(Work):
     """The same, async."""
 
     async def __call__(self, ctx: Any, packets: dict[str, list[Any]]) -> None:  # type: ignore[override]
-        tokens: tuple[Token, ...] = ()
-        for packet in [packet for arrived in packets.values() for packet in arrived]:
-            tokens += await ctx.consume_packet(packet)
+        tokens: list[Token] = []
+        for port, packet in all_of(packets):
+            tokens += arrived(ctx, port, await ctx.consume_packet(packet))
         nap = self.fall(ctx, tokens)
         await asyncio.sleep(nap)
         for port, bundle in self.sends(tokens):
             await ctx.send(port, bundle)
         self.fall_late(tokens)
+
+
+def all_of(packets: dict[str, list[Any]]) -> list[tuple[str, Any]]:
+    """The packets, each with its port."""
+    return [(port, packet) for port, some in packets.items() for packet in some]
+
+
+def arrived(ctx: Any, port: str, bundle: list[Token]) -> list[Token]:
+    """The tokens, which have come to this port."""
+    return [token._replace(way=f"{token.way} {ctx.node_name}.{port}") for token in bundle]
 
 
 def node_of(name: str, kind: str) -> Node:
@@ -214,7 +227,7 @@ def test_the_same_comes_out_on_every_carrier(plan: Plan, given: list[tuple[int, 
             set_up(net, name, kind, place, max_parallel_epochs=1, retries=retries, defer_net_actions=True)
         for number, (port, fate) in enumerate(given):
             inlet = plan.inlets[port % len(plan.inlets)]
-            net.inject_packets(*inlet, [(Token(".".join(inlet), number, fate),)])
+            net.inject_packets(*inlet, [[Token(".".join(inlet), number, fate)]])
         net.start()
         net._ledger.check()
         out = {outlet: net.take_outputs(*outlet) for outlet in plan.outlets}
@@ -233,24 +246,32 @@ FATES = st.sampled_from(["well"] * 12 + ["fail", "once", "late", "slow", "cancel
 
 
 class Carriers(RuleBasedStateMachine):
-    """A net, to which everything is done that may be done to one."""
+    """A net on a carrier, to which everything is done that may be done to one."""
+
+    def __init__(self, carrier: str) -> None:
+        super().__init__()
+        self.carrier = carrier
 
     @initialize(
         plan=plans(),
-        carrier=st.sampled_from(CARRIERS),
         ordered=st.booleans(),
         on_error=st.sampled_from(["continue", "continue", "pause", "raise"]),
         dice=st.lists(st.integers(0, 2**16), min_size=4, max_size=4),
+        patient=st.booleans(),
+        given=st.lists(st.lists(FATES, min_size=2, max_size=8), min_size=3, max_size=3),
     )
-    def make(self, plan: Plan, carrier: str, ordered: bool, on_error: str, dice: list[int]) -> None:
-        """A net on a carrier. `ordered`: one epoch of a node at a time, and nothing that runs out of time."""
-        self.plan, self.carrier, self.is_ordered = plan, carrier, ordered
-        self.net = net_on(carrier, plan.graph, on_error=on_error)
+    def make(
+        self, plan: Plan, ordered: bool, on_error: str, dice: list[int], patient: bool, given: list[list[str]]
+    ) -> None:
+        """A net that has something to do. `ordered`: one epoch of a node at a time, and nothing that runs out of time.
+        Not `patient`: it is stopped in the midst of what it does."""
+        self.plan, self.is_ordered, self.is_patient = plan, ordered, patient
+        self.net = net_on(self.carrier, plan.graph, on_error=on_error)
         self.in_background = False
         self.injected: Counter[tuple[str, int]] = Counter()
         self.may_vanish: set[tuple[str, int]] = set()  # they may cancel their epochs
         self.out: list[Token] = []
-        self.last: dict[tuple[Any, str], int] = {}  # by outlet and source
+        self.last: dict[Any, int] = {}  # the last token that came out, by its way
         self.disturbed: set[tuple[str, int]] = set()
         self.killed = False
         for (name, kind), die in zip(plan.kinds.items(), dice, strict=False):
@@ -260,11 +281,17 @@ class Carriers(RuleBasedStateMachine):
                 options["max_parallel_epochs"] = 1
             elif rest % 5 == 0:
                 options["timeout"] = 0.15
-            set_up(self.net, name, kind, place_on(carrier, PLACES[die % len(PLACES)]), **options)
+            set_up(self.net, name, kind, place_on(self.carrier, PLACES[die % len(PLACES)]), **options)
+        for number, fates in enumerate(given):
+            self.inject(number, fates)
 
     # what is done to it
 
-    @rule(inlet=st.integers(0, 7), fates=st.lists(FATES, min_size=1, max_size=6))
+    @rule(inlet=st.integers(0, 7), fates=st.lists(FATES, min_size=2, max_size=8))
+    def inject_more(self, inlet: int, fates: list[str]) -> None:
+        """Put more tokens in."""
+        self.inject(inlet, fates)
+
     def inject(self, inlet: int, fates: list[str]) -> None:
         """Put tokens in."""
         port = self.plan.inlets[inlet % len(self.plan.inlets)]
@@ -278,7 +305,7 @@ class Carriers(RuleBasedStateMachine):
                 self.may_vanish.add((source, number))
             if fate not in ("well", "slow"):
                 self.disturbed.add((source, number))
-        self.net.inject_packets(*port, [(token,) for token in tokens])
+        self.net.inject_packets(*port, [[token] for token in tokens])
 
     @rule()
     def start(self) -> None:
@@ -331,7 +358,7 @@ class Carriers(RuleBasedStateMachine):
         options = {"rate_limit_per_second": [None, 300.0, 2000.0][die % 3]}
         if not self.is_ordered:
             options["max_parallel_epochs"] = [None, most][die % 2]
-            options["retry_wait"] = [0.0, 0.01][die // 2 % 2]
+            options["retry_wait"] = [0.0, 0.01, 0.1][die // 2 % 3]
         if defers:
             options["retries"] = die // 4 % 3
         place = place_on(self.carrier, PLACES[die % len(PLACES)])
@@ -342,7 +369,7 @@ class Carriers(RuleBasedStateMachine):
         """Try dead letters again, some of them healed."""
         for letter in list(self.net.dead_letter_queue):
             values = {
-                port: [tuple(self.again(token, heal) for token in letter.packet_values[id]) for id in ids]
+                port: [[self.again(token, heal) for token in letter.packet_values[id]] for id in ids]
                 for port, ids in letter.input_packets.items()
             }
             self.net.redrive(letter, values)
@@ -371,8 +398,9 @@ class Carriers(RuleBasedStateMachine):
                 self.out += bundle
                 if self.is_ordered and not self.killed and not any(token[:2] in self.disturbed for token in bundle):
                     for token in bundle:
-                        assert self.last.get((outlet, token.source), -1) < token.number, (outlet, bundle)
-                        self.last[outlet, token.source] = token.number
+                        way = outlet, token.source, token.way
+                        assert self.last.get(way, -1) < token.number, (outlet, bundle)
+                        self.last[way] = token.number
 
     # what must hold
 
@@ -399,10 +427,8 @@ class Carriers(RuleBasedStateMachine):
         lost = {token for token in self.injected if token not in found}
         assert lost <= self.may_vanish, f"lost: {lost - self.may_vanish}"
 
-    def teardown(self) -> None:
-        """At the end everything comes to an end, and nobody is left."""
-        if not hasattr(self, "net"):
-            return
+    def finish(self) -> None:
+        """Let it come to its end, whatever pauses it."""
         for _ in range(100):
             self.resume()
             if not self.in_background:
@@ -412,18 +438,31 @@ class Carriers(RuleBasedStateMachine):
                 break
         status = self.net.poll()
         assert (status.running, status.startable, status.retrying) == (0, 0, 0)
-        self.take()
+
+    def teardown(self) -> None:
+        """At the end everything comes to an end, and nobody is left."""
+        if not hasattr(self, "net"):
+            return
+        if self.is_patient:
+            self.finish()
+        else:
+            self.resume()
+            self.go_to_background()
+            self.inject(0, ["slow", "once", "slow", "well", "once", "slow"])
+            time.sleep(0.005)
         self.does(self.net.stop)
+        self.take()
         self.count()
+        assert [self.net.get_running_epochs_count(name) for name in self.plan.kinds] == [0] * len(self.plan.kinds)
         eventually(lambda: not [child for child in multiprocessing.active_children() if child.name.startswith("pp-")])
         names = "netrun pt", "netrun pp", "netrun pe"
         eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith(names)])
 
 
-Carriers.TestCase.settings = settings(
-    max_examples=EXAMPLES or 40,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-test_nothing_is_lost = Carriers.TestCase
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_nothing_is_lost(carrier: str) -> None:
+    """Not a token, whatever is done in whatever order."""
+    some = settings(
+        max_examples=EXAMPLES or 8, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    run_state_machine_as_test(lambda: Carriers(carrier), settings=some)
