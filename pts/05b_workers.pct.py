@@ -207,6 +207,13 @@ class Started:
             self._runner.close()
         return errors
 
+    def stop_loudly(self) -> None:
+        """`stop`, where there is nobody to tell: what was raised goes to stderr."""
+        from traceback import print_exception
+
+        for error in self.stop():
+            print_exception(error)
+
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the worker's own loop."""
         if self._runner is None:
@@ -380,7 +387,7 @@ def _end_with_parent() -> None:
     from multiprocessing.connection import wait
 
     parent, number = parent_process(), os.getppid()
-    while parent is not None and os.getppid() == number and not wait([parent.sentinel], 1.0):
+    while parent is not None and os.getppid() == number and not wait([parent.sentinel], 0.5):
         pass
     os._exit(1)
 
@@ -658,7 +665,7 @@ def run_anywhere(
         _here = threading.local()
     if not hasattr(_here, "served"):
         _here.served, _here.known = _Served(pool_name, f"{pool_name} {os.getpid()}-{threading.get_ident()}"), {}
-        _at_the_end(_here.served.started.stop)
+        _at_the_end(_here.served.started.stop_loudly)
     if key not in _here.known:
         if code is None:
             return None

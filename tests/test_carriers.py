@@ -31,7 +31,7 @@ CARRIERS = ["inline", "async", "thread", "process", "executor", "mixed"]
 
 
 class Token(NamedTuple):
-    """What flows: where it was put in, the how manieth there, what happens to epochs that get it, and its way so far."""
+    """What flows: where it was put in, the how manieth there, what happens to its epochs, and its way so far."""
 
     source: str
     number: int

@@ -773,17 +773,19 @@ def test_who_waits_for_the_only_worker_goes_on_when_it_returns() -> None:
 
 
 @pytest.mark.parametrize("kind", ["process", "executor", "loky"])
-def test_what_cannot_be_pickled_is_named(kind: str) -> None:
+def test_what_cannot_be_pickled_is_named(kind: str, tmp_path: Path) -> None:
     """Port and type, before the body runs where that can be known; the pool goes on."""
     lock = threading.Lock()
 
     def work(ctx, packets):
         value = ctx.consume_packet(packets["in"][0])
+        (tmp_path / value).touch()
         ctx.send("out", threading.Lock() if value == "out" else value)
 
     net = pooled(kind, work, [lock, "out", "fine"], on_error="continue", size=1)
     net.start()
     into, out = (letter.exception for letter in net.dead_letter_queue)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fine", "out"]
     assert isinstance(into, NotPicklable)
     assert isinstance(out, NotPicklable)
     assert (into.node_name, into.port_name, into.type_name) == ("A", "in", "lock")
@@ -796,6 +798,40 @@ def test_what_cannot_be_pickled_is_named(kind: str) -> None:
     assert isinstance(letter.exception, NotPicklable)
     assert (letter.exception.port_name, letter.exception.type_name) == ("function", "function")
     assert list(letter.packet_values.values()) == ["value"]
+
+
+class Travels:
+    """A node function that notes in a folder when it is pickled and unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def note(self, what: str) -> None:
+        (self.folder / f"{what} {os.getpid()}-{threading.get_ident()} {time.monotonic_ns()}").touch()
+
+    def __getstate__(self):
+        self.note("pickled")
+        return {"folder": self.folder}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self.note("unpickled")
+
+    def __call__(self, ctx, packets):
+        value = ctx.consume_packet(packets["in"][0])
+        ctx.send("out", f"{os.getpid()}-{threading.get_ident()}")
+        time.sleep(0.001 * value)
+
+
+@pytest.mark.parametrize("kind", ["process", "executor", "loky", "thread executor"])
+def test_a_function_goes_to_each_worker_once(kind: str, tmp_path: Path) -> None:
+    """However many epochs there are: pickled once, unpickled once in each worker."""
+    net = pooled(kind, Travels(tmp_path), range(30))
+    net.start()
+    workers = set(net.take_outputs("A", "out"))
+    notes = [path.name.split()[:2] for path in tmp_path.iterdir()]
+    assert [what for what, _ in notes].count("pickled") == 1
+    assert sorted(who for what, who in notes if what == "unpickled") == sorted(workers)
 
 
 class BreaksInInit(Exception):
