@@ -407,6 +407,10 @@ else:
 #
 # A script needs no `if __name__ == "__main__"` for this: what is defined there travels by value, so the processes do not
 # import it.
+#
+# A process says when it is ready. One that ends before has run nothing, so that its end costs no attempt: another one is
+# started, up to twice. From then on the end of a process is the end of the attempt that was sent to it. No attempt is sent
+# ahead of the one that runs: it would wait behind it, while another worker is free.
 
 
 # %%
