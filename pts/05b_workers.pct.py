@@ -650,7 +650,7 @@ class ProcessWorker(Worker):
 # | executor | when a worker dies |
 # |---|---|
 # | `ProcessPoolExecutor`, loky's | every epoch that runs there fails, and those that come after: it is broken |
-# | Dask's | its scheduler gives the task to other workers, up to three times more, then that one epoch fails |
+# | Dask's | its scheduler gives all that the worker had to others, up to three times; then those epochs fail |
 
 
 # %%
