@@ -617,6 +617,43 @@ def test_ctrl_c_at_a_terminal_reaches_the_net_alone(presses: int, seconds: float
     assert done.stderr.startswith("netrun: SIGINT, so the net pauses: 2 running epochs finish")
 
 
+CTRL_C_EARLY = """
+import os, signal, sys, threading, time
+from netrun import Net
+from tests.nets import chain, maps
+
+net = Net(chain("A"), handle_signals=False, process_pools={"p": {"size": 1}})
+net.set_node_exec("A", maps(str))
+net.set_node_config("A", pool="p")
+net.inject_packets("A", "in", [1])
+
+def press():
+    while True:
+        time.sleep(0.002)
+        os.killpg(0, signal.SIGINT)
+
+signal.signal(signal.SIGINT, lambda *_: None)  # here; what is started gets Python's own handler
+threading.Thread(target=press, daemon=True).start()
+net.start()
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print(net.take_outputs("A", "out"))
+"""
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_ctrl_c_while_the_processes_start_does_not_reach_them(method: str) -> None:
+    """Neither the fork server nor a worker, at any moment."""
+    done = subprocess.run(
+        [sys.executable, "-c", CTRL_C_EARLY.replace('"size": 1', f'"size": 1, "start_method": "{method}"')],
+        env=environment(False),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        start_new_session=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "['1']\n", "")
+
+
 def test_the_text_of_a_death() -> None:
     """It says how, and what that may mean."""
     texts = {

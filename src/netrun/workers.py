@@ -249,18 +249,21 @@ class _Served:
 
 def serve(connection: Any, pool_name: str, worker_name: str) -> None:
     """The life of a worker process."""
-    import sys
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _mask("SIG_UNBLOCK")
     Thread(target=_end_with_parent, daemon=True).start()
-    served, number = _Served(pool_name, worker_name), os.getpid()
-    connection.send_bytes(_READY)
+    with suppress(EOFError, OSError):  # nobody is there any more
+        connection.send_bytes(_READY)
+        _serve(connection, _Served(pool_name, worker_name))
+
+
+def _serve(connection: Any, served: _Served) -> None:
+    """Answer until told to stop."""
+    import sys
+
+    number = os.getpid()
     while True:
-        try:
-            what, *arguments = pickle.loads(connection.recv_bytes())
-        except (EOFError, OSError):
-            return  # nobody is there any more
+        what, *arguments = pickle.loads(connection.recv_bytes())
         if what == "code":
             served.learn(*arguments)
         elif what == "run":
@@ -348,6 +351,7 @@ def _start_process(method: str, pool_name: str, worker_name: str) -> tuple[Any, 
             context.set_forkserver_preload(["netrun.workers", "cloudpickle", "asyncio"])
         here, there = context.Pipe()
         process = context.Process(target=serve, args=(there, pool_name, worker_name), name=worker_name)
+        _start_tracker(method)
         _mask("SIG_BLOCK")  # until it ignores it itself
         try:
             process.start()
@@ -359,6 +363,15 @@ def _start_process(method: str, pool_name: str, worker_name: str) -> tuple[Any, 
             atexit.register(_kill_all)
         _alive.add(process)
     return process, here
+
+
+def _start_tracker(method: str) -> None:
+    """Start what multiprocessing would start along with the first process: it unblocks SIGINT after that, and so a fork
+    server that begins then would die of Ctrl-C."""
+    if method != "fork" and hasattr(signal, "pthread_sigmask"):
+        from multiprocessing.resource_tracker import ensure_running
+
+        ensure_running()
 
 
 def _waiter(connection: Any, sentinel: int) -> Callable[[float | None], list[Any]]:
