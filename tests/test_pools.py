@@ -911,6 +911,51 @@ def test_what_breaks_when_it_is_unpickled_is_the_epochs_failure(kind: str) -> No
     net._ledger.check()
 
 
+GATE = threading.Event()
+
+
+class Stuck:
+    """Unpickling it waits, in the process where it was asked for."""
+
+    def __init__(self, home: int) -> None:
+        self.home = home
+
+    def __reduce__(self):
+        return wait_at, (self.home,)
+
+
+def wait_at(home: int) -> str:
+    if os.getpid() == home:
+        GATE.wait(20)
+    return "unstuck"
+
+
+def test_an_answer_that_hangs_when_it_is_unpickled_is_abandoned() -> None:
+    """The process is done with it, so nothing can be ended; it counts as a thread that hangs does."""
+    home = os.getpid()
+
+    def work(ctx, packets):
+        value = ctx.consume_packet(packets["in"][0])
+        ctx.send("out", Stuck(home) if value == "stuck" else value)
+
+    GATE.clear()
+    net = pooled("process", work, ["fine"], size=1, on_error="continue")
+    with net:
+        net.start()
+        net.set_node_config("A", timeout=0.3)
+        net.inject_packets("A", "in", ["stuck"])
+        net.start()
+        assert (net.poll().pools["p"].busy, net.poll().pools["p"].abandoned) == (1, 1)
+        net.set_node_config("A", timeout=None)
+        GATE.set()
+        eventually(lambda: net.poll().pools["p"].busy == 0)
+        net.inject_packets("A", "in", ["again"])
+        net.start()
+    assert net.take_outputs("A", "out") == ["fine", "again"]
+    (letter,) = net.dead_letter_queue
+    assert isinstance(letter.exception, EpochTimeout)
+
+
 MAIN = """
 import os
 from netrun import *

@@ -413,9 +413,13 @@ class ProcessWorker(Worker):
         self._killer: Timer | None = None
         self._is_ready = False  # whether its process has said so
         self._is_sent = False  # whether its process has the attempt already
+        self._is_back = False  # whether its process has answered
         super().__init__(pool, name)
 
     def _stop_it(self) -> bool:
+        """End the process, unless it is done with the attempt: what unpickling its answer does here cannot be stopped."""
+        if self._is_back:
+            return False
         process = self._process
         if process is not None:
             process.terminate()
@@ -426,6 +430,7 @@ class ProcessWorker(Worker):
 
     def give(self, attempt: Attempt, report: Report) -> None:
         """Let it run an attempt. Its process may have it at once."""
+        self._is_back = False
         self._is_sent = self._sent_at_once(attempt)
         super().give(attempt, report)
 
@@ -454,6 +459,8 @@ class ProcessWorker(Worker):
             if self._process is None:
                 raise  # it could not be started
             raise WorkerDied(attempt.task.node_name, attempt.epoch.id, self._bury()) from None
+        with self._lock:
+            self._is_back = True
         replay(attempt, answer, values)
 
     def _send_it(self, attempt: Attempt) -> None:
