@@ -403,7 +403,8 @@ class Net(Contents):
         `EpochLimitReached`; the next `start` counts anew. For nets that might run for ever.
     thread_pools, process_pools: by name, the pools in which nodes with the option `pool` run: `{"io": {"size": 8}}`, and
         for processes `{"cpu": {"size": 2, "start_method": "forkserver"}}` ("spawn" and "fork" are the others; a script needs
-        no `__main__` guard). executor_pools: `concurrent.futures` executors of yours, by name, which the net does not close.
+        no `__main__` guard). executor_pools: `concurrent.futures` executors of yours, by name, which the net does not close;
+        as `{"cluster": {"executor": executor, "size": 8}}` where one does not tell how many workers it has, as Dask's.
     handle_signals: while `start` or `run_step` runs in the main thread, the first SIGINT or SIGTERM pauses the net, and
         only the second cancels what runs and raises. False: both do what they do without a net, at a moment when nothing
         is torn by that.

@@ -117,11 +117,13 @@ class WorkerDied(NetrunRuntimeError):
         self.node_name, self.epoch_id, self.exitcode = node_name, epoch_id, exitcode
 
     def __str__(self) -> str:
-        what = f"epoch {self.epoch_id}" if self.epoch_id else "stop_node_func"
-        return (
-            f"node {self.node_name!r}, {what}: the worker process ended meanwhile, {_exit_text(self.exitcode)}. Only "
-            "this epoch is concerned; the pool has a new worker."
-        )
+        how = _exit_text(self.exitcode)
+        if not self.epoch_id:
+            return f"node {self.node_name!r}: a worker process ended before its stop_node_func had, {how}."
+        ended = f"node {self.node_name!r}, epoch {self.epoch_id}: the worker process ended meanwhile, {how}."
+        if self.exitcode is None:
+            return f"{ended} See what the executor says, which is the cause; netrun's process pools have a new worker."
+        return f"{ended} Only this epoch is concerned; the pool has a new worker."
 
 
 def _exit_text(exitcode: int | None) -> str:
