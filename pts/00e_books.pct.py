@@ -94,9 +94,11 @@ class Holder:
     earlier: for each earlier attempt at the same epoch, when it failed and with what.
     over: why it may act no longer, or None.
     values: what it has consumed, by packet.
+    since: when it began, as time of day in seconds, if a history is kept.
     """
 
-    __slots__ = ("acted", "earlier", "epoch", "over", "values")
+    __slots__ = ("acted", "earlier", "epoch", "over", "since", "values")
+    since: float
 
     def __init__(self, epoch: Epoch, earlier: Earlier = ()) -> None:
         self.epoch = epoch
@@ -113,6 +115,28 @@ class Holder:
     def __str__(self) -> str:
         return f"node {self.epoch.node_name!r}, epoch {self.epoch.id}, attempt {len(self.earlier) + 1}"
 
+
+# %% [markdown]
+# ## Who hears of it
+#
+# Every change that the simulator agreed to can be told to one listener, the [history](07_history.ipynb), under the lock and
+# so in order. What is told is raw: a word and the things it is about, put into words only when somebody looks. The listener
+# returns the time of day. Where nobody listens, an act asks once whether somebody does, and that is all it costs.
+#
+# | word | about | what the simulator did |
+# |---|---|---|
+# | `start` | epoch, the wires of its packets (None: injected), last first | create the epoch, bring the packets in, start it |
+# | `create`, `load`, `consume` | epoch, number of the packet, and the output port or None | that |
+# | `send` | epoch, condition, pairs of port and number | that |
+# | `send_value` | epoch, condition, port, number | create, load and send |
+# | `unsent` | epoch, number, the port that it was loaded into or None | create, perhaps load, and consume: the send was refused |
+# | `take_out` | numbers | consume what is outside the net |
+# | `finish` | epoch | that |
+# | `cancel`, `give_back` | epoch, pairs of number and output port or None | cancel it |
+
+# %%
+#|exporti
+Note = Callable[..., float]  # (word, about...) -> the time of day in seconds
 
 # %% [markdown]
 # ## The state, and finding things in it
@@ -157,6 +181,7 @@ class Books:
         self._heads: list[tuple[int, str]] = []  # a heap: the first epoch of each open shelf, by number, and its node
         self._behind: deque[Door] = deque()  # doors that wait to be routed further
         self._room: float = READY_LIMIT
+        self.note: Note | None = None  # who hears of every change
         self.waiter: Callable[[], None] | None = None  # called when an epoch becomes startable, by whoever makes it so
         self._foreign = set(values.ids())  # values from an earlier run, in files
         self._carried = values.carry(self._find_packet, self._packets.values())

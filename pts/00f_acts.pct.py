@@ -19,6 +19,7 @@
 # %%
 #|export
 from collections.abc import Callable
+from time import time
 from typing import Any, NoReturn
 
 from netrun_sim import (
@@ -91,6 +92,12 @@ def _note(epoch: Epoch, *notes: str | int) -> None:
         epoch._sent = [*notes, None]
     else:
         epoch._sent += (*notes, None)
+
+
+def _port_of(epoch: Epoch, packet: Packet) -> str | None:
+    """The output port of its epoch that a packet is in, or None where it is inside."""
+    place = packet._place
+    return None if place is epoch else place.port
 
 
 def held(epoch: Epoch) -> list[Packet]:
@@ -206,10 +213,12 @@ class Starting(Queue):
         """Start the holder's epoch, which `next` gave. Each of its packets is the last token of its edge, or a new one."""
         epoch = holder.epoch
         door, entered = epoch._door, epoch._entered
-        acquire, release, do = self._acquire, self._release, self._do
+        acquire, release, do, note = self._acquire, self._release, self._do, self.note
         acquire()
         try:
             epoch._sim_id = do(door.creations[epoch._condition])[1][0].epoch_id
+            if note is not None:
+                epoch._wires = [packet._wire for packet in reversed(entered)]
             if entered:
                 inside = SimLocation.node(epoch._sim_id)
                 for packet in reversed(entered):
@@ -224,8 +233,15 @@ class Starting(Queue):
             do(_start(epoch._sim_id))
             epoch.state = _RUNNING
             door.started += 1
+            if note is not None:
+                holder.since = note("start", epoch, epoch._wires)
         finally:
             release()
+
+    def go_on(self, holder: Holder) -> None:
+        """Another attempt holds an epoch that has started."""
+        if self.note is not None:
+            holder.since = time()
 
 
 # %%
@@ -238,7 +254,7 @@ class Finishing(Starting):
 
     def finish(self, holder: Holder) -> None:
         """Finish the holder's epoch. Raises, and changes nothing, when packets are left in it or unsent."""
-        acquire, release, do = self._acquire, self._release, self._do
+        acquire, release, do, note = self._acquire, self._release, self._do, self.note
         acquire()
         try:
             if holder.over is not None:
@@ -248,6 +264,8 @@ class Finishing(Starting):
                 do(_finish(epoch._sim_id))
             except NetrunError as error:
                 raise type(error)(f"{holder}: {_what_is_left(epoch)}") from None
+            if note is not None:
+                note("finish", epoch)
             self._end(holder)
         finally:
             release()
@@ -258,6 +276,8 @@ class Finishing(Starting):
             epoch = holder.epoch
             left = held(epoch)
             self._do(_cancel(epoch._sim_id))
+            if self.note is not None:
+                self.note("cancel", epoch, [(packet._number, _port_of(epoch, packet)) for packet in left])
             epoch._door.cancelled += 1
             for packet in left:
                 packet._place = packet._sim_id = None
@@ -271,6 +291,8 @@ class Finishing(Starting):
         with self._lock:
             epoch = holder.epoch
             self._do(_cancel(epoch._sim_id))
+            if self.note is not None:
+                self.note("give_back", epoch, [(packet._number, None) for packet in epoch._entered])
             for packet in epoch._entered:
                 packet._sim_id = None
             holder.over = holder.over or OVER
@@ -368,6 +390,8 @@ class Making(Finishing):
                 packet._place = epoch
                 _hold(epoch, packet)
                 self._packets[packet._number] = packet
+                if self.note is not None:
+                    self.note("create", epoch, packet._number, None)
         except BaseException:
             self._drop(packet)
             raise
@@ -388,7 +412,7 @@ class Making(Finishing):
         if value is _ASK and not (isinstance(packet, Packet) and packet._value is not NOTHING):
             value = self.ask(holder, packet)
             self.values.must_be_keepable(packet.id, value)
-        acquire, release, do = self._acquire, self._release, self._do
+        acquire, release, do, note = self._acquire, self._release, self._do, self.note
         acquire()
         try:
             epoch = holder.epoch
@@ -398,6 +422,8 @@ class Making(Finishing):
                 value = packet._value  # it carries it
             do(_consume(packet._sim_id))
             holder.acted = True
+            if note is not None:
+                note("consume", epoch, packet._number, None if packet._place is epoch else _port_of(epoch, packet))
             if epoch._made or packet._place is not epoch:
                 _let_go(epoch, packet)
             packet._place = packet._sim_id = None
@@ -491,8 +517,10 @@ class Delivery(Making):
             else:
                 outside.append(packet)
         for packet in reversed(outside):  # the last of a place is the cheapest to take
-            self._sim.do_action(_consume(packet._sim_id))
+            self._do(_consume(packet._sim_id))
             packet._sim_id = None
+        if outside and self.note is not None:
+            self.note("take_out", [packet._number for packet in reversed(outside)])
 
     def _route_salvo(self, outs: dict[str, Wire | Outlet], salvo: list[tuple[str, Packet]]) -> None:
         """Packets that were sent together arrive together: a door routes when all of its are there."""
@@ -529,6 +557,8 @@ class Sending(Delivery):
             except NetrunError as error:
                 _refuse(holder, error, f"packet {packet.id} cannot be loaded into output port {port!r}")
             holder.acted = True
+            if self.note is not None:
+                self.note("load", epoch, packet._number, port)
             _put(epoch, port, packet)
 
     def send(self, holder: Holder, condition: str) -> None:
@@ -541,15 +571,18 @@ class Sending(Delivery):
             except NetrunError as error:
                 _refuse(holder, error, f"output salvo {condition!r} cannot be sent")
             holder.acted = True
-            self._deliver(epoch, exit, _leave(epoch, exit))
+            salvo = _leave(epoch, exit)
+            if self.note is not None:
+                self.note("send", epoch, exit.name, _numbers(salvo))
+            self._deliver(epoch, exit, salvo)
 
     def send_value(self, holder: Holder, port: str, value: Any) -> Packet:
         """Create a packet, load it into `port` and send it with the one condition that sends this port alone."""
         epoch = holder.epoch
         door = epoch._door
         exit = door.senders.get(port) or find_sender(holder, port)
-        acquire, release, do, next_packet = self._acquire, self._release, self._do, self._next_packet
-        number = next_packet()
+        acquire, release, do, note = self._acquire, self._release, self._do, self.note
+        number = self._next_packet()
         packet = Packet(number, self._suffix)
         if self._carried:
             packet._value = value
@@ -568,12 +601,14 @@ class Sending(Delivery):
                     do(_load(sim_id, port))
                     do(burst[2])
                 except NetrunError as error:
-                    do(_consume(sim_id))
+                    self._take_back(epoch, number, sim_id, port)
                     _refuse(holder, error, f"nothing can be sent from output port {port!r} with {exit.name!r}")
                 holder.acted = True
                 packet._sim_id = sim_id
                 self._packets[number] = packet
                 if epoch._loaded is None:
+                    if note is not None:
+                        note("send_value", epoch, exit.name, port, number)
                     if burst is epoch._burst:
                         epoch._sent.append(number)
                     else:
@@ -582,7 +617,12 @@ class Sending(Delivery):
                     self._deliver_one(door.outs[port], packet)
                 else:
                     _put(epoch, port, packet)
-                    self._deliver(epoch, exit, _leave(epoch, exit))
+                    salvo = _leave(epoch, exit)
+                    if note is not None:
+                        note("create", epoch, number, None)
+                        note("load", epoch, number, port)
+                        note("send", epoch, exit.name, _numbers(salvo))
+                    self._deliver(epoch, exit, salvo)
             finally:
                 release()
         except BaseException:
@@ -590,6 +630,18 @@ class Sending(Delivery):
                 self._drop(packet)
             raise
         return packet
+
+    def _take_back(self, epoch: Epoch, number: int, sim_id: str, port: str) -> None:
+        """A packet that was made to be sent, and cannot be, leaves the simulator."""
+        there: Any = self._sim.get_packet(sim_id)
+        is_loaded = there.location.kind == "OutputPort"
+        self._do(_consume(sim_id))
+        if self.note is not None:
+            self.note("unsent", epoch, number, port if is_loaded else None)
+
+
+def _numbers(salvo: list[tuple[str, Packet]]) -> list[tuple[str, int]]:
+    return [(port, packet._number) for port, packet in salvo]
 
 
 # %%

@@ -387,6 +387,7 @@ class Beginnings(Agenda):
         while self.room_made:
             self.try_again(self.room_made.popleft())
         if self._retries and self._retries[0].due <= now and (again := self._next_retry(now)) is not None:
+            self.ledger.go_on(again)
             return self._begun(again, now)
         while (epoch := self.ledger.next()) is not None:
             task = self._by_rank[epoch._door.rank]

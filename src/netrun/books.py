@@ -40,9 +40,11 @@ class Holder:
     earlier: for each earlier attempt at the same epoch, when it failed and with what.
     over: why it may act no longer, or None.
     values: what it has consumed, by packet.
+    since: when it began, as time of day in seconds, if a history is kept.
     """
 
-    __slots__ = ("acted", "earlier", "epoch", "over", "values")
+    __slots__ = ("acted", "earlier", "epoch", "over", "since", "values")
+    since: float
 
     def __init__(self, epoch: Epoch, earlier: Earlier = ()) -> None:
         self.epoch = epoch
@@ -60,6 +62,9 @@ class Holder:
         return f"node {self.epoch.node_name!r}, epoch {self.epoch.id}, attempt {len(self.earlier) + 1}"
 
 # %% pts/00e_books.pct.py 6
+Note = Callable[..., float]  # (word, about...) -> the time of day in seconds
+
+# %% pts/00e_books.pct.py 8
 READY_LIMIT = 1024  # startable epochs beyond which doors fall behind
 
 
@@ -95,6 +100,7 @@ class Books:
         self._heads: list[tuple[int, str]] = []  # a heap: the first epoch of each open shelf, by number, and its node
         self._behind: deque[Door] = deque()  # doors that wait to be routed further
         self._room: float = READY_LIMIT
+        self.note: Note | None = None  # who hears of every change
         self.waiter: Callable[[], None] | None = None  # called when an epoch becomes startable, by whoever makes it so
         self._foreign = set(values.ids())  # values from an earlier run, in files
         self._carried = values.carry(self._find_packet, self._packets.values())
@@ -132,7 +138,7 @@ class Books:
     def _packet(self) -> Packet:
         return Packet(self._next_packet(), self._suffix)
 
-# %% pts/00e_books.pct.py 10
+# %% pts/00e_books.pct.py 12
 class Values(Books):
     """Where the values of the packets are."""
 
@@ -168,7 +174,7 @@ class Values(Books):
         else:
             packet._value = NOTHING
 
-# %% pts/00e_books.pct.py 12
+# %% pts/00e_books.pct.py 14
 class Arrivals(Values):
     """What happens when packets arrive at a door."""
 
@@ -209,7 +215,7 @@ class Arrivals(Values):
                 self._behind.popleft().is_behind = False
         self._room = READY_LIMIT
 
-# %% pts/00e_books.pct.py 14
+# %% pts/00e_books.pct.py 16
 class Lazy(NamedTuple):
     """Stands for the value that its function will give."""
 
@@ -264,7 +270,7 @@ class Injection(Arrivals):
                 self._injected.add(door)
         return [packet.id for _, packet in made]
 
-# %% pts/00e_books.pct.py 16
+# %% pts/00e_books.pct.py 18
 class Counts(NamedTuple):
     """What a node has before it and behind it: epochs, and packets."""
 

@@ -18,7 +18,20 @@ from netrun_sim import (
 )
 from netrun_sim import PacketLocation as SimLocation
 
-from .acts import Sending, _consume, _create, _finish, _leave, _let_go, _load, _note_sent, _put, _send
+from .acts import (
+    Sending,
+    _consume,
+    _create,
+    _finish,
+    _leave,
+    _let_go,
+    _load,
+    _note_sent,
+    _numbers,
+    _port_of,
+    _put,
+    _send,
+)
 from .books import Holder
 from .core import unknown_name
 from .packets import NOTHING, DeferredPacket, Epoch, Packet
@@ -165,20 +178,31 @@ class Commits(Sending):
         """Write into the books what the simulator has agreed to, then route all that was sent."""
         outs = epoch._door.outs
         salvos: list[list[tuple[str, Packet]]] = []
+        note = self.note or _nobody
         for command in commands:
             match command:
+                case Create(packet):
+                    note("create", epoch, packet._number, None)
                 case Consume(packet):
+                    note("consume", epoch, packet._number, _port_of(epoch, packet))
                     _let_go(epoch, packet)
                     packet._place = packet._sim_id = None
                     del self._packets[packet._number]
                 case Load(packet, port):
+                    note("load", epoch, packet._number, port)
                     _put(epoch, port, packet)
                 case Send(exit):
                     salvos.append(_leave(epoch, exit))
+                    note("send", epoch, exit.name, _numbers(salvos[-1]))
                     _note_sent(epoch, exit, salvos[-1])
+        note("finish", epoch)
         self._depart([(outs[port], packet) for salvo in salvos for port, packet in salvo])
         for salvo in salvos:
             self._route_salvo(outs, salvo)
+
+
+def _nobody(*about: Any) -> float:
+    return 0.0
 
 # %% pts/00g_ledger.pct.py 9
 class Ledger(Commits):
