@@ -192,6 +192,11 @@ class Books:
             for name in ("", *(entry.name for entry in door.entries)):
                 door.creations[name] = NetAction.create_epoch(door.node_name, SimSalvo(name, []))
 
+    @property
+    def suffix(self) -> str:
+        """What the ids of this net end in."""
+        return self._suffix
+
     def door(self, node_name: str) -> Door:
         """The door of a node. Raises `NodeNotFoundError`."""
         try:

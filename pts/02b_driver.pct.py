@@ -109,6 +109,8 @@ Report = Callable[[Outcome], None]
 class InlineCarrier:
     """Runs attempts one at a time. `in_thread` is the one that runs in a thread of its own, if any."""
 
+    kind = "inline"
+
     def __init__(self, ledger: Ledger, now: Callable[[], float]) -> None:
         self._ledger, self._now = ledger, now
         self.in_thread: Attempt | None = None

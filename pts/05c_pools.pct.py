@@ -273,6 +273,8 @@ class Pools:
 class Room:
     """The place of a node in its pools."""
 
+    kind = "pool"
+
     def __init__(self, pools: Pools, task: Task) -> None:
         self._pools, self._task = pools, task
 

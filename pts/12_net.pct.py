@@ -30,6 +30,7 @@ from netrun.core import ConfigError, NodeConfig, NodeExecutionFailed, check_coun
 from netrun.driver import Driver, MonotonicClock, Stage, is_async, is_generator
 from netrun.execution import Engine, NodeFunc, Task
 from netrun.failures import Aftermath, DeadLetterEntry, DeadLetterQueue, RetryPolicy, redrive
+from netrun.history import EventHistory
 from netrun.ledger import Ledger
 from netrun.limits import limits_of
 from netrun.packets import Epoch, Packet
@@ -144,6 +145,10 @@ class Nodes:
         thread_pools: Mapping[str, Mapping[str, Any]] | None = None,
         process_pools: Mapping[str, Mapping[str, Any]] | None = None,
         executor_pools: Mapping[str, Any] | None = None,
+        history_max_size: int = 10_000,
+        history_file: str | os.PathLike[str] | None = None,
+        history_chunk_size: int = 100,
+        history_flush_on_pause: bool = True,
     ) -> None:
         _check_error_options(on_error, error_callback)
         _check_run_options(max_epochs, handle_signals)
@@ -167,6 +172,17 @@ class Nodes:
             from netrun.pools import Pools
 
             self._stage.pools = Pools(self._driver, self, thread_pools, process_pools, executor_pools)
+        self._history = EventHistory(
+            self._ledger.suffix, history_max_size, history_file, history_chunk_size, history_flush_on_pause
+        )
+        self._listen()
+
+    def _listen(self) -> None:
+        """Let the history hear what happens."""
+        if self._history.is_kept:
+            recorder = self._history._recorder
+            self._ledger.note, self._engine.observe = recorder.note, recorder.observe
+            self._control.at_rest = self._history.rest
 
     @property
     def graph(self) -> Graph:
@@ -187,6 +203,11 @@ class Nodes:
     def dead_letter_queue(self) -> DeadLetterQueue:
         """The epochs that were given up."""
         return self._dead_letter_queue
+
+    @property
+    def history(self) -> EventHistory:
+        """What has happened in this net."""
+        return self._history
 
     @property
     def error(self) -> NodeExecutionFailed | None:
@@ -362,6 +383,9 @@ class Net(Contents):
     thread_pools, process_pools: by name, the pools in which nodes with the option `pool` run: `{"io": {"size": 8}}`, and
         for processes `{"cpu": {"size": 2, "start_method": "forkserver"}}` ("spawn" and "fork" are the others; a script needs
         no `__main__` guard). executor_pools: `concurrent.futures` executors of yours, by name, which the net does not close.
+    history_max_size: how many entries `history` keeps in memory; 0: none. history_file: a file that all of them are appended
+        to as lines of JSON, about `history_chunk_size` at a time, and (`history_flush_on_pause`) when the net pauses or is
+        blocked.
     handle_signals: while `start` or `run_step` runs in the main thread, the first SIGINT or SIGTERM pauses the net, and
         only the second cancels what runs and raises. False: Ctrl-C raises at once, SIGTERM is left alone.
 

@@ -16,6 +16,7 @@ import netrun.context
 import netrun.control
 import netrun.core
 import netrun.failures
+import netrun.history
 import netrun.net
 import netrun.packets
 import netrun.values
@@ -26,6 +27,7 @@ from netrun.core import *
 from netrun.values import *
 from netrun.context import *
 from netrun.failures import *
+from netrun.history import *
 from netrun.control import *
 from netrun.net import *
 
@@ -37,6 +39,7 @@ __all__ = [
     *netrun.values.__all__,
     *netrun.context.__all__,
     *netrun.failures.__all__,
+    *netrun.history.__all__,
     *netrun.control.__all__,
     *netrun.net.__all__,
 ]

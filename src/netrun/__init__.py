@@ -5,6 +5,7 @@ import netrun.context
 import netrun.control
 import netrun.core
 import netrun.failures
+import netrun.history
 import netrun.net
 import netrun.packets
 import netrun.values
@@ -15,6 +16,7 @@ from .core import *
 from .values import *
 from .context import *
 from .failures import *
+from .history import *
 from .control import *
 from .net import *
 
@@ -26,6 +28,7 @@ __all__ = [
     *netrun.values.__all__,
     *netrun.context.__all__,
     *netrun.failures.__all__,
+    *netrun.history.__all__,
     *netrun.control.__all__,
     *netrun.net.__all__,
 ]
