@@ -120,12 +120,13 @@ class Holder:
 # ## Who hears of it
 #
 # Every change that the simulator agreed to can be told to one listener, the [history](07_history.ipynb), under the lock and
-# so in order. What is told is raw: a word and the things it is about, put into words only when somebody looks. The listener
-# returns the time of day. Where nobody listens, an act asks once whether somebody does, and that is all it costs.
+# so in order. What is told is raw: a tuple of the time of day, a word, and the things it is about. It is put into words only
+# when somebody looks. Where nobody listens, an act asks once whether somebody does, and that is all it costs.
 #
 # | word | about | what the simulator did |
 # |---|---|---|
 # | `start` | epoch, the wires of its packets (None: injected), last first | create the epoch, bring the packets in, start it |
+# | `start_one` | epoch, wire | the same for one packet that comes over an edge |
 # | `create`, `load`, `consume` | epoch, number of the packet, and the output port or None | that |
 # | `send` | epoch, condition, pairs of port and number | that |
 # | `send_value` | epoch, condition, port, number | create, load and send |
@@ -136,7 +137,7 @@ class Holder:
 
 # %%
 #|exporti
-Note = Callable[..., float]  # (word, about...) -> the time of day in seconds
+Record = tuple[Any, ...]  # the time of day in seconds, a word, and what it is about
 
 # %% [markdown]
 # ## The state, and finding things in it
@@ -146,6 +147,7 @@ Note = Callable[..., float]  # (word, about...) -> the time of day in seconds
 
 # %%
 #|exporti
+_MUCH = 0x3FF
 READY_LIMIT = 1024  # startable epochs beyond which doors fall behind
 
 
@@ -181,7 +183,8 @@ class Books:
         self._heads: list[tuple[int, str]] = []  # a heap: the first epoch of each open shelf, by number, and its node
         self._behind: deque[Door] = deque()  # doors that wait to be routed further
         self._room: float = READY_LIMIT
-        self.note: Note | None = None  # who hears of every change
+        self.note: Callable[[Record], object] | None = None  # who hears of every change
+        self.heard_much: Callable[[], object] | None = None  # called every thousand packets: who hears may make room
         self.waiter: Callable[[], None] | None = None  # called when an epoch becomes startable, by whoever makes it so
         self._foreign = set(values.ids())  # values from an earlier run, in files
         self._carried = values.carry(self._find_packet, self._packets.values())
@@ -222,7 +225,10 @@ class Books:
         return self._packets.get(number_in(packet_id, "p", self._suffix) or 0)
 
     def _packet(self) -> Packet:
-        return Packet(self._next_packet(), self._suffix)
+        number = self._next_packet()
+        if not number & _MUCH and self.heard_much is not None:
+            self.heard_much()
+        return Packet(number, self._suffix)
 
 
 # %%

@@ -19,6 +19,7 @@
 #|export
 from collections import Counter
 from collections.abc import Callable
+from time import time
 from typing import Any, NamedTuple
 
 from netrun_sim import (
@@ -220,27 +221,27 @@ class Commits(Sending):
         for command in commands:
             match command:
                 case Create(packet):
-                    note("create", epoch, packet._number, None)
+                    note((time(), "create", epoch, packet._number, None))
                 case Consume(packet):
-                    note("consume", epoch, packet._number, _port_of(epoch, packet))
+                    note((time(), "consume", epoch, packet._number, _port_of(epoch, packet)))
                     _let_go(epoch, packet)
                     packet._place = packet._sim_id = None
                     del self._packets[packet._number]
                 case Load(packet, port):
-                    note("load", epoch, packet._number, port)
+                    note((time(), "load", epoch, packet._number, port))
                     _put(epoch, port, packet)
                 case Send(exit):
                     salvos.append(_leave(epoch, exit))
-                    note("send", epoch, exit.name, _numbers(salvos[-1]))
+                    note((time(), "send", epoch, exit.name, _numbers(salvos[-1])))
                     _note_sent(epoch, exit, salvos[-1])
-        note("finish", epoch)
+        note((time(), "finish", epoch))
         self._depart([(outs[port], packet) for salvo in salvos for port, packet in salvo])
         for salvo in salvos:
             self._route_salvo(outs, salvo)
 
 
-def _nobody(*about: Any) -> float:
-    return 0.0
+def _nobody(record: Any) -> None:
+    """Where nobody hears."""
 
 
 # %% [markdown]

@@ -15,7 +15,7 @@ from netrun_sim import (
 )
 from netrun_sim import PacketLocation as SimLocation
 
-from .books import Holder, Queue, _rank
+from .books import _MUCH, Holder, Queue, _rank
 from .core import NetStateError, unknown_name
 from .packets import NOTHING, Epoch, Loaded, Packet
 from .routing import Door, Exit, Outlet, Wire
@@ -169,12 +169,12 @@ class Starting(Queue):
         acquire()
         try:
             epoch._sim_id = do(door.creations[epoch._condition])[1][0].epoch_id
-            if note is not None:
-                epoch._wires = [packet._wire for packet in reversed(entered)]
+            wires: list[Any] = []
             if entered:
                 inside = SimLocation.node(epoch._sim_id)
                 for packet in reversed(entered):
                     wire = packet._wire
+                    wires.append(wire)
                     if wire is None:
                         sim_id = do(_CREATE_OUTSIDE)[0].packet_id
                     else:
@@ -186,7 +186,12 @@ class Starting(Queue):
             epoch.state = _RUNNING
             door.started += 1
             if note is not None:
-                holder.since = note("start", epoch, epoch._wires)
+                epoch._wires = wires
+                holder.since = at = time()
+                if len(wires) == 1 and wires[0] is not None:
+                    note((at, "start_one", epoch, wires[0]))
+                else:
+                    note((at, "start", epoch, wires))
         finally:
             release()
 
@@ -215,7 +220,7 @@ class Finishing(Starting):
             except NetrunError as error:
                 raise type(error)(f"{holder}: {_what_is_left(epoch)}") from None
             if note is not None:
-                note("finish", epoch)
+                note((time(), "finish", epoch))
             self._end(holder)
         finally:
             release()
@@ -227,7 +232,7 @@ class Finishing(Starting):
             left = held(epoch)
             self._do(_cancel(epoch._sim_id))
             if self.note is not None:
-                self.note("cancel", epoch, [(packet._number, _port_of(epoch, packet)) for packet in left])
+                self.note((time(), "cancel", epoch, [(packet._number, _port_of(epoch, packet)) for packet in left]))
             epoch._door.cancelled += 1
             for packet in left:
                 packet._place = packet._sim_id = None
@@ -242,7 +247,7 @@ class Finishing(Starting):
             epoch = holder.epoch
             self._do(_cancel(epoch._sim_id))
             if self.note is not None:
-                self.note("give_back", epoch, [(packet._number, None) for packet in epoch._entered])
+                self.note((time(), "give_back", epoch, [(packet._number, None) for packet in epoch._entered]))
             for packet in epoch._entered:
                 packet._sim_id = None
             holder.over = holder.over or OVER
@@ -286,7 +291,7 @@ class Making(Finishing):
                 _hold(epoch, packet)
                 self._packets[packet._number] = packet
                 if self.note is not None:
-                    self.note("create", epoch, packet._number, None)
+                    self.note((time(), "create", epoch, packet._number, None))
         except BaseException:
             self._drop(packet)
             raise
@@ -318,7 +323,15 @@ class Making(Finishing):
             do(_consume(packet._sim_id))
             holder.acted = True
             if note is not None:
-                note("consume", epoch, packet._number, None if packet._place is epoch else _port_of(epoch, packet))
+                note(
+                    (
+                        time(),
+                        "consume",
+                        epoch,
+                        packet._number,
+                        None if packet._place is epoch else _port_of(epoch, packet),
+                    )
+                )
             if epoch._made or packet._place is not epoch:
                 _let_go(epoch, packet)
             packet._place = packet._sim_id = None
@@ -397,7 +410,7 @@ class Delivery(Making):
             self._do(_consume(packet._sim_id))
             packet._sim_id = None
         if outside and self.note is not None:
-            self.note("take_out", [packet._number for packet in reversed(outside)])
+            self.note((time(), "take_out", [packet._number for packet in reversed(outside)]))
 
     def _route_salvo(self, outs: dict[str, Wire | Outlet], salvo: list[tuple[str, Packet]]) -> None:
         """Packets that were sent together arrive together: a door routes when all of its are there."""
@@ -427,7 +440,7 @@ class Sending(Delivery):
                 _refuse(holder, error, f"packet {packet.id} cannot be loaded into output port {port!r}")
             holder.acted = True
             if self.note is not None:
-                self.note("load", epoch, packet._number, port)
+                self.note((time(), "load", epoch, packet._number, port))
             _put(epoch, port, packet)
 
     def send(self, holder: Holder, condition: str) -> None:
@@ -442,7 +455,7 @@ class Sending(Delivery):
             holder.acted = True
             salvo = _leave(epoch, exit)
             if self.note is not None:
-                self.note("send", epoch, exit.name, _numbers(salvo))
+                self.note((time(), "send", epoch, exit.name, _numbers(salvo)))
             self._deliver(epoch, exit, salvo)
 
     def send_value(self, holder: Holder, port: str, value: Any) -> Packet:
@@ -452,6 +465,8 @@ class Sending(Delivery):
         exit = door.senders.get(port) or find_sender(holder, port)
         acquire, release, do, note = self._acquire, self._release, self._do, self.note
         number = self._next_packet()
+        if not number & _MUCH and self.heard_much is not None:
+            self.heard_much()
         packet = Packet(number, self._suffix)
         if self._carried:
             packet._value = value
@@ -477,7 +492,7 @@ class Sending(Delivery):
                 self._packets[number] = packet
                 if epoch._loaded is None:
                     if note is not None:
-                        note("send_value", epoch, exit.name, port, number)
+                        note((time(), "send_value", epoch, exit.name, port, number))
                     if burst is epoch._burst:
                         epoch._sent.append(number)
                     else:
@@ -488,9 +503,9 @@ class Sending(Delivery):
                     _put(epoch, port, packet)
                     salvo = _leave(epoch, exit)
                     if note is not None:
-                        note("create", epoch, number, None)
-                        note("load", epoch, number, port)
-                        note("send", epoch, exit.name, _numbers(salvo))
+                        note((time(), "create", epoch, number, None))
+                        note((time(), "load", epoch, number, port))
+                        note((time(), "send", epoch, exit.name, _numbers(salvo)))
                     self._deliver(epoch, exit, salvo)
             finally:
                 release()
@@ -506,7 +521,7 @@ class Sending(Delivery):
         is_loaded = there.location.kind == "OutputPort"
         self._do(_consume(sim_id))
         if self.note is not None:
-            self.note("unsent", epoch, number, port if is_loaded else None)
+            self.note((time(), "unsent", epoch, number, port if is_loaded else None))
 
 
 def _numbers(salvo: list[tuple[str, Packet]]) -> list[tuple[str, int]]:

@@ -62,9 +62,10 @@ class Holder:
         return f"node {self.epoch.node_name!r}, epoch {self.epoch.id}, attempt {len(self.earlier) + 1}"
 
 # %% pts/00e_books.pct.py 6
-Note = Callable[..., float]  # (word, about...) -> the time of day in seconds
+Record = tuple[Any, ...]  # the time of day in seconds, a word, and what it is about
 
 # %% pts/00e_books.pct.py 8
+_MUCH = 0x3FF
 READY_LIMIT = 1024  # startable epochs beyond which doors fall behind
 
 
@@ -100,7 +101,8 @@ class Books:
         self._heads: list[tuple[int, str]] = []  # a heap: the first epoch of each open shelf, by number, and its node
         self._behind: deque[Door] = deque()  # doors that wait to be routed further
         self._room: float = READY_LIMIT
-        self.note: Note | None = None  # who hears of every change
+        self.note: Callable[[Record], object] | None = None  # who hears of every change
+        self.heard_much: Callable[[], object] | None = None  # called every thousand packets: who hears may make room
         self.waiter: Callable[[], None] | None = None  # called when an epoch becomes startable, by whoever makes it so
         self._foreign = set(values.ids())  # values from an earlier run, in files
         self._carried = values.carry(self._find_packet, self._packets.values())
@@ -141,7 +143,10 @@ class Books:
         return self._packets.get(number_in(packet_id, "p", self._suffix) or 0)
 
     def _packet(self) -> Packet:
-        return Packet(self._next_packet(), self._suffix)
+        number = self._next_packet()
+        if not number & _MUCH and self.heard_much is not None:
+            self.heard_much()
+        return Packet(number, self._suffix)
 
 # %% pts/00e_books.pct.py 12
 class Values(Books):

@@ -178,7 +178,7 @@ class Agenda:
         self.on_error = "raise"  # what an epoch that is given up does to the net
         self.max_epochs: int | None = None  # that may start before the net pauses
         self._earlier: dict[Epoch, Earlier] = {}  # of startable epochs that were given back after failed attempts
-        self.observe: Callable[[Outcome, Verdict], None] | None = None
+        self.observe: Callable[[Attempt, Verdict, Ending, BaseException | None], None] | None = None
         self._wave: float = inf  # the number of the last epoch that this step may start
         self._budget: float = inf  # how many epochs may still start
         self._bounded = False  # whether one of them is finite
@@ -403,7 +403,7 @@ class Conclusions(Beginnings):
         except BaseException as error:
             return self._failed(outcome_of(attempt, error))
         if self.observe is not None:
-            self.observe(Outcome(attempt, Ending.FINISHED), Verdict.COMMIT)
+            self.observe(attempt, Verdict.COMMIT, Ending.FINISHED, None)
         return None
 
     def _failed(self, outcome: Outcome) -> Outcome:
@@ -455,7 +455,7 @@ class Engine(Conclusions):
         if outcome.ending is Ending.INTERRUPTED:
             self.pause("error")
         if self.observe is not None:
-            self.observe(outcome, what)
+            self.observe(attempt, what, outcome.ending, outcome.error)
         return what
 
     def give_back_waiting(self) -> None:

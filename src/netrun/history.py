@@ -8,16 +8,17 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from threading import RLock
-from time import gmtime, strftime, time
+from time import gmtime, monotonic, strftime, time
 from typing import Any, NamedTuple
 from weakref import finalize
 
+from .books import Record
 from .core import ConfigError, _told
-from .execution import Outcome, Verdict
-from .packets import Epoch
-from .routing import Wire
+from .execution import Attempt, Ending, Verdict
+from .routing import Door, Wire
 
 # %% pts/07_history.pct.py 4
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,12 @@ def entry_of(line: str | bytes) -> HistoryEntry:
     )
 
 # %% pts/07_history.pct.py 7
-def _quoted() -> Callable[[str], str]:
+Template = Callable[[str, str, str, str], str]
+_MARKS = {"\x01": "{r}", "\x02": "{t}", "\x03": "{e}", "\x04": "{p}", "{": "{{", "}": "}}"}
+_OUTSIDE = '{"kind":"OutsideNet"}'
+
+
+def _quoting() -> Callable[[str], str]:
     """A function that gives text as JSON, and remembers it: names come again and again."""
     from functools import lru_cache
     from json import dumps
@@ -57,126 +63,147 @@ def _quoted() -> Callable[[str], str]:
     return lru_cache(maxsize=4096)(dumps)
 
 
-class Moments:
-    """Moments as text, in UTC. What stays the same within a second is made once."""
+def _template(text: str) -> Template:
+    """The function that gives this text with its marks replaced."""
+    literal = repr("".join([_MARKS.get(character, character) for character in text]))
+    template: Template = eval(f"lambda r, t, e, p: f{literal}", {"__builtins__": {}})
+    return template
 
-    def __init__(self) -> None:
-        self._second, self._prefix = -1, ""
 
-    def text(self, at: float) -> str:
+def _action(r: str, k: int, t: str, name: str, about: str) -> str:
+    return f'{{"type":"action","id":"h{r}.{k}{t}"action":"{name}",{about}}}\n'
+
+
+class Lines:
+    """Writes records as lines. What the lines of an action are made of, and when."""
+
+    def __init__(self, suffix: str) -> None:
+        self._s = suffix
+        self._q = _quoting()
+        self._second, self._prefix = -1, ""  # what stays the same in the moments of a second
+        self._templates: dict[Any, Template] = {}
+        self._writers: dict[str, Callable[[str, str, Record], str]] = {
+            name.removeprefix("write_"): getattr(self, name) for name in dir(self) if name.startswith("write_")
+        }
+
+    def write(self, number: int, record: Record) -> str:
+        """The lines of the record of this number."""
+        return self._writers[record[1]](str(number), f'{self._s}","timestamp":"{self._moment(record[0])}",', record)
+
+    def _moment(self, at: float) -> str:
         """A moment in ISO format."""
         second = int(at)
         if second != self._second:
             self._second, self._prefix = second, strftime("%Y-%m-%dT%H:%M:%S.", gmtime(second))
-        return f"{self._prefix}{int((at - second) * 1e6):06d}+00:00"
+        return "%s%06dZ" % (self._prefix, (at - second) * 1e6)  # noqa: UP031
 
+    def _new(self, key: Any, make: Template) -> Template:
+        """Remember the template of what `make` makes."""
+        template = self._templates[key] = _template(make("\x01", "\x02", "\x03", "\x04"))
+        return template
 
-class Lines:
-    """Writes what the Ledger tells. `write` gives the lines of one record, the first of which has the number `n`."""
+    def _event(self, r: str, k: int, of: int, t: str, name: str, about: str) -> str:
+        """Line k, an event that line `of` caused."""
+        return f'{{"type":"event","id":"h{r}.{k}{t}"event":"{name}","action_id":"h{r}.{of}{self._s}",{about}}}\n'
 
-    def __init__(self, suffix: str) -> None:
-        self._suffix = suffix
-        self._moments = Moments()
-        self._q = _quoted()
-        self._places: dict[Any, str] = {}  # of wires
+    def _place(self, e: str, port: str | None) -> str:
+        """The place of a packet in an epoch: inside, or in an output port."""
+        if port is None:
+            return f'{{"kind":"Node","epoch_id":"{e}"}}'
+        return f'{{"kind":"OutputPort","epoch_id":"{e}","port_name":{self._q(port)}}}'
 
-    def write(self, n: int, at: float, word: str, *about: Any) -> str:
-        """The lines of a record."""
-        s = self._suffix
-        tail = f'{s}","timestamp":"{self._moments.text(at)}",'
-        text: str = getattr(self, "_" + word)(n, s, tail, *about)
-        return text
+    def _edge(self, wire: Any) -> str:
+        """An edge as a place."""
+        source, target = (self._q(f"{end.node_name}.{end.port_name}") for end in (wire.edge.source, wire.edge.target))
+        return f'{{"kind":"Edge","source":{source},"target":{target}}}'
 
-    def _edge(self, wire: Wire) -> str:
-        place = self._places.get(wire)
-        if place is None:
-            q, edge = self._q, wire.edge
-            assert edge is not None
-            ends = (edge.source, edge.target)
-            source, target = (f'{{"node_name":{q(end.node_name)},"port_name":{q(end.port_name)}}}' for end in ends)
-            place = self._places[wire] = f'{{"kind":"Edge","source":{source},"target":{target}}}'
-        return place
-
-    def _inside(self, epoch: Epoch, port: str | None = None) -> str:
-        """Where a packet of an epoch is: inside, or in an output port."""
-        node = f'"node_name":{self._q(epoch.node_name)},"epoch_id":"{epoch.id}"'
-        return (
-            f'{{"kind":"Node",{node}}}'
-            if port is None
-            else f'{{"kind":"OutputPort",{node},"port_name":{self._q(port)}}}'
-        )
-
-    def _beyond(self, epoch: Epoch, port: str) -> str | None:
-        """The edge behind an output port, if there is one."""
-        out = epoch._door.outs[port]
-        return self._edge(out) if isinstance(out, Wire) else None
-
-    def _salvo(self, s: str, packets: Iterable[tuple[str, int]]) -> str:
-        return ",".join([f'[{self._q(port)},"p{number}{s}"]' for port, number in packets])
+    def _pairs(self, packets: Iterable[tuple[str, str]]) -> str:
+        """Pairs of port and packet."""
+        return ",".join([f'[{self._q(port)},"{p}"]' for port, p in packets])
 
 # %% pts/07_history.pct.py 9
-_OUTSIDE = '{"kind":"OutsideNet"}'
-_ACTION, _EVENT = '{"type":"action","id":"h', '{"type":"event","id":"h'
-
-
 class ActLines(Lines):
     """What a running epoch does."""
 
-    def _create(self, n: int, s: str, t: str, epoch: Epoch, p: int, _port: None) -> str:
-        return (
-            f'{_ACTION}{n}{t}"action":"CreatePacket","packet_id":"p{p}{s}","epoch_id":"{epoch.id}"}}\n'
-            f'{_EVENT}{n + 1}{t}"event":"PacketCreated","action_id":"h{n}{s}","packet_id":"p{p}{s}"}}\n'
-        )
+    def _create(self, r: str, t: str, e: str, p: str, k: int = 1) -> str:
+        epoch = f'"{e}"' if e else "null"
+        made = _action(r, k, t, "CreatePacket", f'"packet_id":"{p}","epoch_id":{epoch}')
+        return made + self._event(r, k + 1, k, t, "PacketCreated", f'"packet_id":"{p}"')
 
-    def _consume(self, n: int, s: str, t: str, epoch: Epoch, p: int, port: str | None) -> str:
-        return self._gone(n, s, t, p, self._inside(epoch, port))
+    def _consume(self, r: str, t: str, p: str, place: str, k: int = 1) -> str:
+        gone = _action(r, k, t, "ConsumePacket", f'"packet_id":"{p}"')
+        return gone + self._event(r, k + 1, k, t, "PacketConsumed", f'"packet_id":"{p}","location":{place}')
 
-    def _gone(self, n: int, s: str, t: str, p: int, place: str) -> str:
-        return (
-            f'{_ACTION}{n}{t}"action":"ConsumePacket","packet_id":"p{p}{s}"}}\n'
-            f'{_EVENT}{n + 1}{t}"event":"PacketConsumed","action_id":"h{n}{s}","packet_id":"p{p}{s}","location":{place}}}\n'
-        )
+    def _load(self, r: str, t: str, e: str, p: str, port: str, k: int = 1) -> str:
+        way = f'"from":{self._place(e, None)},"to":{self._place(e, port)}'
+        put = _action(r, k, t, "LoadPacketIntoOutputPort", f'"packet_id":"{p}","port_name":{self._q(port)}')
+        return put + self._event(r, k + 1, k, t, "PacketMoved", f'"packet_id":"{p}",{way}')
 
-    def _load(self, n: int, s: str, t: str, epoch: Epoch, p: int, port: str) -> str:
-        return (
-            f'{_ACTION}{n}{t}"action":"LoadPacketIntoOutputPort","packet_id":"p{p}{s}","port_name":{self._q(port)}}}\n'
-            f'{_EVENT}{n + 1}{t}"event":"PacketMoved","action_id":"h{n}{s}","packet_id":"p{p}{s}",'
-            f'"from":{self._inside(epoch)},"to":{self._inside(epoch, port)}}}\n'
-        )
-
-    def _send(self, n: int, s: str, t: str, epoch: Epoch, condition: str, salvo: list[tuple[str, int]]) -> str:
-        q, id, link = self._q, epoch.id, f'"action_id":"h{n}{s}"'
-        named = f'"epoch_id":"{id}","salvo_condition":{q(condition)}'
-        lines = [f'{_ACTION}{n}{t}"action":"SendOutputSalvo",{named}}}\n']
-        for k, (port, p) in enumerate(salvo, n + 1):
-            edge = self._beyond(epoch, port)
-            if edge is not None:
-                lines.append(
-                    f'{_EVENT}{k}{t}"event":"PacketMoved",{link},"packet_id":"p{p}{s}",'
-                    f'"from":{self._inside(epoch, port)},"to":{edge}}}\n'
-                )
+    def _send(
+        self, r: str, t: str, e: str, door: Door, condition: str, salvo: list[tuple[str, str]], k: int = 1
+    ) -> str:
+        named = f'"epoch_id":"{e}","salvo_condition":{self._q(condition)}'
+        lines = [_action(r, k, t, "SendOutputSalvo", named)]
+        for n, (port, p) in enumerate(salvo, k + 1):
+            out, packet = door.outs[port], f'"packet_id":"{p}"'
+            if isinstance(out, Wire):
+                way = f'"from":{self._place(e, port)},"to":{self._edge(out)}'
+                lines.append(self._event(r, n, k, t, "PacketMoved", f"{packet},{way}"))
             else:
-                lines.append(
-                    f'{_EVENT}{k}{t}"event":"PacketOrphaned",{link},"packet_id":"p{p}{s}",{named},'
-                    f'"node_name":{q(epoch.node_name)},"port_name":{q(port)}}}\n'
-                )
-        lines.append(
-            f'{_EVENT}{n + len(salvo) + 1}{t}"event":"OutputSalvoTriggered",{link},{named},'
-            f'"packets":[{self._salvo(s, salvo)}]}}\n'
-        )
+                place = f'"node_name":{self._q(door.node_name)},"port_name":{self._q(port)}'
+                lines.append(self._event(r, n, k, t, "PacketOrphaned", f"{packet},{named},{place}"))
+        sent = f'{named},"packets":[{self._pairs(salvo)}]'
+        lines.append(self._event(r, k + len(salvo) + 1, k, t, "OutputSalvoTriggered", sent))
         return "".join(lines)
 
-    def _send_value(self, n: int, s: str, t: str, epoch: Epoch, condition: str, port: str, p: int) -> str:
-        created, loaded = self._create(n, s, t, epoch, p, None), self._load(n + 2, s, t, epoch, p, port)
-        return created + loaded + self._send(n + 4, s, t, epoch, condition, [(port, p)])
+    def write_create(self, r: str, t: str, record: Record) -> str:
+        """A packet is made in the epoch."""
+        _, _, epoch, number, _ = record
+        return self._create(r, t, epoch.id, f"p{number}{self._s}")
 
-    def _unsent(self, n: int, s: str, t: str, epoch: Epoch, p: int, port: str | None) -> str:
-        created = self._create(n, s, t, epoch, p, None)
-        loaded = "" if port is None else self._load(n + 2, s, t, epoch, p, port)
-        return created + loaded + self._consume(n + 2 + 2 * bool(loaded), s, t, epoch, p, port)
+    def write_consume(self, r: str, t: str, record: Record) -> str:
+        """A packet is consumed, inside or in an output port."""
+        _, _, epoch, number, port = record
+        template = self._templates.get(port) or self._new(
+            port, lambda r, t, e, p: self._consume(r, t, p, self._place(e, port))
+        )
+        return template(r, t, epoch.id, f"p{number}{self._s}")
 
-    def _take_out(self, n: int, s: str, t: str, numbers: list[int]) -> str:
-        return "".join([self._gone(n + 2 * k, s, t, p, _OUTSIDE) for k, p in enumerate(numbers)])
+    def write_load(self, r: str, t: str, record: Record) -> str:
+        """A packet goes into an output port."""
+        _, _, epoch, number, port = record
+        return self._load(r, t, epoch.id, f"p{number}{self._s}", port)
+
+    def write_send(self, r: str, t: str, record: Record) -> str:
+        """A salvo is sent."""
+        _, _, epoch, condition, salvo = record
+        return self._send(r, t, epoch.id, epoch._door, condition, [(port, f"p{p}{self._s}") for port, p in salvo])
+
+    def write_send_value(self, r: str, t: str, record: Record) -> str:
+        """A packet is made, loaded and sent."""
+        _, _, epoch, condition, port, number = record
+        door = epoch._door
+        template = self._templates.get((door, condition, port)) or self._new(
+            (door, condition, port),
+            lambda r, t, e, p: (
+                self._create(r, t, e, p)
+                + self._load(r, t, e, p, port, 3)
+                + self._send(r, t, e, door, condition, [(port, p)], 5)
+            ),
+        )
+        return template(r, t, epoch.id, f"p{number}{self._s}")
+
+    def write_unsent(self, r: str, t: str, record: Record) -> str:
+        """A packet is made, perhaps loaded, and consumed, since it could not be sent."""
+        _, _, epoch, number, port = record
+        e, p = epoch.id, f"p{number}{self._s}"
+        loaded = "" if port is None else self._load(r, t, e, p, port, 3)
+        return self._create(r, t, e, p) + loaded + self._consume(r, t, p, self._place(e, port), 5 if loaded else 3)
+
+    def write_take_out(self, r: str, t: str, record: Record) -> str:
+        """Packets outside the net leave the simulator."""
+        packets = [f"p{number}{self._s}" for number in record[2]]
+        return "".join([self._consume(r, t, p, _OUTSIDE, 2 * n + 1) for n, p in enumerate(packets)])
 
 # %% pts/07_history.pct.py 11
 _VERDICTS = {
@@ -186,107 +213,97 @@ _VERDICTS = {
     Verdict.CANCEL: "cancelled",
     Verdict.GIVE_BACK: "given back",
 }
+_FINISH = ("FinishEpoch", "EpochFinished")
+_ENDINGS = {ending: ending.name.lower().replace("_", " ") for ending in Ending}
 
 
 class EpochLines(ActLines):
     """How epochs begin and end."""
 
-    def _start(self, n: int, s: str, t: str, epoch: Epoch, wires: list[Wire | None]) -> str:
-        q, id, inside = self._q, epoch.id, self._inside(epoch)
-        node = f'"epoch_id":"{id}","node_name":{q(epoch.node_name)}'
-        salvo = self._salvo(s, _entered(epoch))
-        lines = [
-            f'{_ACTION}{n}{t}"action":"CreateEpoch",{node},"salvo_condition":{q(epoch._condition)}}}\n'
-            f'{_EVENT}{n + 1}{t}"event":"EpochCreated","action_id":"h{n}{s}",{node},'
-            f'"in_salvo":{{"salvo_condition":{q(epoch._condition)},"packets":[{salvo}]}}}}\n'
-        ]
-        k = n + 2
-        for packet, wire in zip(reversed(epoch._entered), wires, strict=True):
-            p = packet._number
+    def _start(self, r: str, t: str, e: str, door: Door, condition: str, came: list[tuple[str, str, Any]]) -> str:
+        """`came`: each packet that enters, with its port and its wire."""
+        node, by = f'"epoch_id":"{e}","node_name":{self._q(door.node_name)}', f'"salvo_condition":{self._q(condition)}'
+        salvo = f'{{{by},"packets":[{self._pairs((port, p) for port, p, _ in came)}]}}'
+        lines = [_action(r, 1, t, "CreateEpoch", f"{node},{by}")]
+        lines.append(self._event(r, 2, 1, t, "EpochCreated", f'{node},"in_salvo":{salvo}'))
+        k, inside = 3, self._place(e, None)
+        for _, p, wire in reversed(came):
+            place, packet = _OUTSIDE if wire is None else self._edge(wire), f'"packet_id":"{p}"'
             if wire is None:
-                lines.append(
-                    f'{_ACTION}{k}{t}"action":"CreatePacket","packet_id":"p{p}{s}","epoch_id":null}}\n'
-                    f'{_EVENT}{k + 1}{t}"event":"PacketCreated","action_id":"h{k}{s}","packet_id":"p{p}{s}"}}\n'
-                )
+                lines.append(self._create(r, t, "", p, k))
                 k += 2
-            lines.append(
-                f'{_ACTION}{k}{t}"action":"TransportPacketToLocation","packet_id":"p{p}{s}","to":{inside}}}\n'
-                f'{_EVENT}{k + 1}{t}"event":"PacketMoved","action_id":"h{k}{s}","packet_id":"p{p}{s}",'
-                f'"from":{_OUTSIDE if wire is None else self._edge(wire)},"to":{inside}}}\n'
-            )
+            lines.append(_action(r, k, t, "TransportPacketToLocation", f'{packet},"to":{inside}'))
+            lines.append(self._event(r, k + 1, k, t, "PacketMoved", f'{packet},"from":{place},"to":{inside}'))
             k += 2
-        lines.append(
-            f'{_ACTION}{k}{t}"action":"StartEpoch","epoch_id":"{id}"}}\n'
-            f'{_EVENT}{k + 1}{t}"event":"EpochStarted","action_id":"h{k}{s}","epoch_id":"{id}"}}\n'
-        )
-        return "".join(lines)
+        return "".join(lines) + self._turn(r, t, e, "StartEpoch", "EpochStarted", k)
 
-    def _finish(self, n: int, s: str, t: str, epoch: Epoch) -> str:
-        id = epoch.id
+    def _turn(self, r: str, t: str, e: str, action: str, event: str, k: int = 1) -> str:
+        about = f'"epoch_id":"{e}"'
+        return _action(r, k, t, action, about) + self._event(r, k + 1, k, t, event, about)
+
+    def write_start(self, r: str, t: str, record: Record) -> str:
+        """An epoch is created, its packets are brought into it, and it is started."""
+        _, _, epoch, wires = record
+        door, condition, s = epoch._door, epoch._condition, self._s
+        ports = [port for port, packets in epoch.by_port().items() for _ in packets]
+        packets = [f"p{packet._number}{s}" for packet in epoch._entered]
+        return self._start(r, t, epoch.id, door, condition, list(zip(ports, packets, reversed(wires), strict=True)))
+
+    def write_start_one(self, r: str, t: str, record: Record) -> str:
+        """The same for one packet that comes over an edge."""
+        _, _, epoch, wire = record
+        key = (wire, epoch._condition)
+        template = self._templates.get(key) or self._new(
+            key,
+            lambda r, t, e, p: self._start(r, t, e, epoch._door, epoch._condition, [(wire.gate.port, p, wire)]),
+        )
+        return template(r, t, epoch.id, f"p{epoch._entered[0]._number}{self._s}")
+
+    def write_finish(self, r: str, t: str, record: Record) -> str:
+        """An epoch has finished."""
+        template = self._templates.get(_FINISH) or self._new(_FINISH, lambda r, t, e, p: self._turn(r, t, e, *_FINISH))
+        return template(r, t, record[2].id, "")
+
+    def write_cancel(self, r: str, t: str, record: Record) -> str:
+        """An epoch is cancelled, with what it held."""
+        _, _, epoch, held = record
+        e = epoch.id
+        lines = [_action(r, 1, t, "CancelEpoch", f'"epoch_id":"{e}"')]
+        for k, (number, port) in enumerate(held, 2):
+            about = f'"packet_id":"p{number}{self._s}","location":{self._place(e, port)}'
+            lines.append(self._event(r, k, 1, t, "PacketDestroyed", about))
+        return "".join(lines) + self._event(r, len(held) + 2, 1, t, "EpochCancelled", f'"epoch_id":"{e}"')
+
+    write_give_back = write_cancel
+
+    def write_attempt(self, r: str, t: str, record: Record) -> str:
+        """An attempt has ended, at the moment of the record."""
+        _, _, epoch, number, carrier, worker, begun, verdict, ending, error = record
         return (
-            f'{_ACTION}{n}{t}"action":"FinishEpoch","epoch_id":"{id}"}}\n'
-            f'{_EVENT}{n + 1}{t}"event":"EpochFinished","action_id":"h{n}{s}","epoch_id":"{id}"}}\n'
+            f'{{"type":"epoch","id":"h{r}.1{t}"epoch_id":"{epoch.id}","node_name":{self._q(epoch.node_name)},'
+            f'"attempt":{number},"carrier":"{carrier}","worker":{"null" if worker is None else self._q(worker)},'
+            f'"begun":"{self._moment(begun)}","ended":{t[t.index(":") + 1 : -1]},"verdict":"{_VERDICTS[verdict]}",'
+            f'"ending":"{_ENDINGS[ending]}","error":{"null" if error is None else self._q(error)}}}\n'
         )
-
-    def _cancel(self, n: int, s: str, t: str, epoch: Epoch, held: list[tuple[int, str | None]]) -> str:
-        id, link = epoch.id, f'"action_id":"h{n}{s}"'
-        lines = [f'{_ACTION}{n}{t}"action":"CancelEpoch","epoch_id":"{id}"}}\n']
-        for k, (p, port) in enumerate(held, n + 1):
-            place = self._inside(epoch, port)
-            lines.append(f'{_EVENT}{k}{t}"event":"PacketDestroyed",{link},"packet_id":"p{p}{s}","location":{place}}}\n')
-        lines.append(f'{_EVENT}{n + len(held) + 1}{t}"event":"EpochCancelled",{link},"epoch_id":"{id}"}}\n')
-        return "".join(lines)
-
-    _give_back = _cancel
-
-    def _attempt(self, n: int, s: str, t: str, epoch: Epoch, of: "AttemptFacts", ended: float) -> str:
-        q, text = self._q, self._moments.text
-        worker = "null" if of.worker is None else q(of.worker)
-        error = "null" if of.error is None else q(of.error)
-        return (
-            f'{{"type":"epoch","id":"h{n}{t}"epoch_id":"{epoch.id}","node_name":{q(epoch.node_name)},'
-            f'"attempt":{of.number},"carrier":"{of.carrier}","worker":{worker},"begun":"{text(of.begun)}",'
-            f'"ended":"{text(ended)}","verdict":"{_VERDICTS[of.verdict]}","ending":"{of.ending}","error":{error}}}\n'
-        )
-
-
-class AttemptFacts(NamedTuple):
-    """What an epoch record says of an attempt, beside its epoch."""
-
-    number: int
-    carrier: str
-    worker: str | None
-    begun: float
-    verdict: Verdict
-    ending: str
-    error: str | None
-
-
-def _entered(epoch: Epoch) -> list[tuple[str, int]]:
-    """The packets that an epoch was started with, as pairs of port and number."""
-    return [(port, packet._number) for port, packets in epoch.by_port().items() for packet in packets]
 
 # %% pts/07_history.pct.py 13
-def _start_size(epoch: Epoch, wires: list[Wire | None]) -> int:
-    return 4 + 2 * len(wires) + 2 * wires.count(None)
+_FIXED = {"start_one": 6, "create": 2, "consume": 2, "load": 2, "send_value": 7, "finish": 2, "attempt": 1}
 
 
-_SIZES: dict[str, Callable[..., int]] = {
-    "start": _start_size,
-    "send": lambda epoch, condition, salvo: 2 + len(salvo),
-    "unsent": lambda epoch, number, port: 4 if port is None else 6,
-    "take_out": lambda numbers: 2 * len(numbers),
-    "cancel": lambda epoch, held: 2 + len(held),
-    "give_back": lambda epoch, held: 2 + len(held),
-}
-_FIXED = {"create": 2, "consume": 2, "load": 2, "send_value": 7, "finish": 2, "attempt": 1}
+def _size_of(record: Record) -> int:
+    """How many entries a record stands for, if that is not fixed."""
+    _, word, *about = record
+    if word == "start":
+        wires: list[Any] = about[1]
+        return 4 + 2 * len(wires) + 2 * wires.count(None)
+    if word == "unsent":
+        return 4 if about[2] is None else 6
+    if word == "take_out":
+        return 2 * len(about[0])
+    return 2 + len(about[-1])  # send, cancel, give_back
 
-
-def size_of(word: str, about: tuple[Any, ...]) -> int:
-    """How many entries a record stands for."""
-    return _FIXED.get(word) or _SIZES[word](*about)
-
-# %% pts/07_history.pct.py 15
+# %% pts/07_history.pct.py 16
+_CHECK = 1.0  # seconds after which a file is looked for again
 _open_files: set[str] = set()  # the real paths that nets of this process write to
 
 
@@ -303,9 +320,10 @@ class HistoryFile:
             self._file = self.path.open("ab+", buffering=0)
         except OSError as error:
             raise ConfigError(f"history_file {str(self.path)!r} cannot be opened: {_told(error)}.") from error
+        self._checked = -inf  # when it was last seen to be there
         try:
             self._lock()
-            self._cut_torn_line()
+            self._size = self._cut_torn_line()
         except BaseException:
             self._file.close()
             raise
@@ -314,15 +332,22 @@ class HistoryFile:
     def append(self, text: str) -> None:
         """Append whole lines. Raises `OSError`, and then the file is as before."""
         content = text.encode()
-        if os.fstat(self._file.fileno()).st_nlink == 0:
-            raise FileNotFoundError(f"{self.path} was removed")
-        begun = self._file.seek(0, os.SEEK_END)
+        if monotonic() > self._checked + _CHECK:
+            self.must_be_there()
         try:
             if self._file.write(content) != len(content):
                 raise OSError(f"{self.path}: no room for all lines")
         except OSError:
-            self._cut(begun)
+            self._cut(self._size)
             raise
+        self._size += len(content)
+
+    def must_be_there(self) -> None:
+        """Raise `FileNotFoundError` when somebody has removed it."""
+        self._checked = monotonic()
+        if os.fstat(self._file.fileno()).st_nlink == 0:
+            self._checked = -inf  # so that it is found again
+            raise FileNotFoundError(f"{self.path} was removed")
 
     def close(self) -> None:
         """Let others have it."""
@@ -344,8 +369,8 @@ class HistoryFile:
         except OSError:  # a file system without locks
             return
 
-    def _cut_torn_line(self) -> None:
-        """What comes after the last whole line goes."""
+    def _cut_torn_line(self) -> int:
+        """What comes after the last whole line goes. Returns how much stays."""
         end = size = self._file.seek(0, os.SEEK_END)
         tail = b""
         while end > 0 and b"\n" not in tail:
@@ -356,6 +381,7 @@ class HistoryFile:
         if whole < size:
             _warn(f"{self.path}: the last line is torn ({size - whole} bytes), and is cut off.")
             self._cut(whole)
+        return whole
 
     def _cut(self, size: int) -> None:
         if self._file.seek(0, os.SEEK_END) > size:
@@ -381,10 +407,17 @@ def _warn(text: str) -> None:
 
     warn(text, RuntimeWarning, stacklevel=4)
 
-# %% pts/07_history.pct.py 17
+# %% pts/07_history.pct.py 18
 _DIGEST = 256  # records that may be fresh, where there is no file
 _LINES_A_RECORD = 4  # about so many, see `history_chunk_size`
-_PATIENCE = 8  # times as many may be fresh in the middle of an attempt
+
+
+class Chunk(NamedTuple):
+    """Records that were digested together. `first` is the number of the first, `size` how many entries they stand for."""
+
+    first: int
+    size: int
+    records: list[Record]
 
 
 class Recorder:
@@ -397,71 +430,56 @@ class Recorder:
         self.runs: deque[tuple[float, float]] = deque(maxlen=1000)  # when each run began and ended
         self._file, self._pid = file, os.getpid()
         self._lock = RLock()
-        self._fresh: deque[tuple[float, tuple[Any, ...]]] = deque()
-        self._kept: deque[tuple[int, float, tuple[Any, ...]]] = deque()  # each with its number
-        self._next = 1  # the number of the next entry
+        self._fresh: list[Record] = []
+        self._kept: deque[Chunk] = deque()
+        self._size = 0  # of all chunks
+        self._next = 1  # the number of the next record
         self._lines: EpochLines | None = None
         self._run_began: float | None = None
         self._most = _DIGEST if file is None else max(1, chunk_size // _LINES_A_RECORD)
-        self.note = self._listener()
+        self.note = self._fresh.append
 
-    def _listener(self) -> Callable[..., float]:
-        fresh, append, most = self._fresh, self._fresh.append, _PATIENCE * self._most
-
-        def note(*record: Any) -> float:
-            at = time()
-            append((at, record))
-            if len(fresh) > most:
-                self.digest()
-            return at
-
-        return note
-
-    def observe(self, outcome: Outcome, verdict: Verdict) -> None:
+    def observe(self, attempt: Attempt, verdict: Verdict, ending: Ending, error: BaseException | None) -> None:
         """An attempt has ended."""
-        attempt, error = outcome.attempt, outcome.error
-        worker = attempt.worker_of()
-        facts = AttemptFacts(
-            len(attempt.earlier) + 1,
-            attempt.task.carrier.kind if worker is None else worker.kind,
-            None if worker is None else worker.name,
-            attempt.since,
-            verdict,
-            outcome.ending.name.lower().replace("_", " "),
-            None if error is None else _told(error),
-        )
-        ended = time()
-        self._fresh.append((ended, ("attempt", attempt.epoch, facts, ended)))
-        if self._run_began is None:
-            self._run_began = attempt.since
-        if len(self._fresh) > self._most:
+        fresh, carrier, worker = self._fresh, attempt.task.carrier.kind, None
+        if attempt.limits and attempt.worker is not None:
+            carrier, worker = attempt.worker.kind, attempt.worker.name
+        text = None if error is None else _told(error)
+        number, begun = len(attempt.earlier) + 1, attempt.since
+        fresh.append((time(), "attempt", attempt.epoch, number, carrier, worker, begun, verdict, ending, text))
+        if len(fresh) > self._most:
             self.digest()
 
     def rest(self, flushes: bool) -> None:
         """A run has come to rest."""
-        if self._run_began is not None:
-            self.runs.append((self._run_began, time()))
-            self._run_began = None
+        began = self._run_began or (self._fresh[0][0] if self._fresh else None)
+        if began is not None:
+            self.runs.append((began, time()))
         if flushes:
             self.digest()
+        self._run_began = None
 
     def digest(self) -> None:
         """Count what is fresh, write it, and keep it as far as the bound allows."""
         with self._lock:
-            number, text, kept, fresh = self._next, list[str](), self._kept, self._fresh
-            writes = self._file is not None and self._pid == os.getpid()
-            while fresh:
-                at, record = fresh.popleft()
-                if writes:
-                    text.append(self._write(number, at, record))
-                kept.append((number, at, record))
-                number += size_of(record[0], record[1:])
-            oldest = number - self.max_size
-            while kept and (kept[1][0] if len(kept) > 1 else number) <= oldest:
-                kept.popleft()
-            written, self._next = number - self._next, number
-            if text:
-                self._append("".join(text), written)
+            records = self._fresh[:]
+            del self._fresh[: len(records)]  # others may have appended meanwhile
+            if not records:
+                return
+            if self._run_began is None:
+                self._run_began = records[0][0]
+            size = sum([_FIXED.get(record[1]) or _size_of(record) for record in records])
+            chunk = Chunk(self._next, size, records)
+            self._next += len(records)
+            self._keep(chunk)
+            if self._file is not None and self._pid == os.getpid():
+                self._append(self._written(chunk), chunk.size)
+
+    def _keep(self, chunk: Chunk) -> None:
+        self._kept.append(chunk)
+        self._size += chunk.size
+        while self._kept and self._size - self._kept[0].size >= self.max_size:
+            self._size -= self._kept.popleft().size
 
     def _append(self, text: str, entries: int) -> None:
         assert self._file is not None
@@ -473,22 +491,24 @@ class Recorder:
                 _warn(f"history_file {str(self._file.path)!r} cannot be written, the net goes on: {_told(error)}.")
             self.error = error
 
-    def _write(self, number: int, at: float, record: tuple[Any, ...]) -> str:
+    def _written(self, chunk: Chunk) -> str:
+        """The lines of a chunk."""
         if self._lines is None:
             self._lines = EpochLines(self.suffix)
-        return self._lines.write(number, at, *record)
+        write = self._lines.write
+        return "".join([write(number, record) for number, record in enumerate(chunk.records, chunk.first)])
 
     def size(self) -> int:
         """How many entries are kept."""
         with self._lock:
             self.digest()
-            return 0 if not self._kept else min(self.max_size, self._next - self._kept[0][0])
+            return min(self.max_size, self._size)
 
     def entries(self) -> list[HistoryEntry]:
         """What is kept, oldest first."""
         with self._lock:
             size = self.size()
-            lines = "".join([self._write(number, at, record) for number, at, record in self._kept]).splitlines()
+            lines = "".join([self._written(chunk) for chunk in self._kept]).splitlines()
         return [entry_of(line) for line in lines[len(lines) - size :]]
 
     def close(self) -> None:
@@ -499,12 +519,12 @@ class Recorder:
             if file is not None and self._pid == os.getpid():
                 file.close()
 
-# %% pts/07_history.pct.py 19
+# %% pts/07_history.pct.py 20
 def _check_size(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"{name} must be a whole number from {least} on, not {value!r}.")
 
-# %% pts/07_history.pct.py 20
+# %% pts/07_history.pct.py 21
 class EventHistory:
     """What has happened in a net: `net.history`.
 

@@ -150,6 +150,7 @@ class Nodes:
         if self._history.is_kept:
             recorder = self._history._recorder
             self._ledger.note, self._engine.observe = recorder.note, recorder.observe
+            self._ledger.heard_much = recorder.digest
             self._control.at_rest = self._history.rest
 
     @property
