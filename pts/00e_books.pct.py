@@ -112,6 +112,10 @@ class Holder:
         if self.over is not None:
             raise type(self.over)(*self.over.args)
 
+    def where(self) -> tuple[str, str | None]:
+        """Where its function runs: the kind of carrier, and the worker's name where there are workers."""
+        return "inline", None
+
     def __str__(self) -> str:
         return f"node {self.epoch.node_name!r}, epoch {self.epoch.id}, attempt {len(self.earlier) + 1}"
 
@@ -129,10 +133,10 @@ class Holder:
 # | `start_one` | epoch, wire | the same for one packet that comes over an edge |
 # | `create`, `load`, `consume` | epoch, number of the packet, and the output port or None | that |
 # | `send` | epoch, condition, pairs of port and number | that |
-# | `send_value` | epoch, condition, port, number | create, load and send |
+# | `send_value` | epoch, exit, number | create, load and send through the exit of one port |
 # | `unsent` | epoch, number, the port that it was loaded into or None | create, perhaps load, and consume: the send was refused |
 # | `take_out` | numbers | consume what is outside the net |
-# | `finish` | epoch | that |
+# | `finish` | epoch, which attempt (from 1 on), when it began, where it ran: carrier and worker | that |
 # | `cancel`, `give_back` | epoch, pairs of number and output port or None | cancel it |
 
 # %%

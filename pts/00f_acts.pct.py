@@ -270,7 +270,7 @@ class Finishing(Starting):
             except NetrunError as error:
                 raise type(error)(f"{holder}: {_what_is_left(epoch)}") from None
             if note is not None:
-                note((time(), "finish", epoch))
+                note((time(), "finish", epoch, len(holder.earlier) + 1, holder.since, holder.where()))
             self._end(holder)
         finally:
             release()
@@ -623,7 +623,7 @@ class Sending(Delivery):
                 self._packets[number] = packet
                 if epoch._loaded is None:
                     if note is not None:
-                        note((time(), "send_value", epoch, exit.name, port, number))
+                        note((time(), "send_value", epoch, exit, number))
                     if burst is epoch._burst:
                         epoch._sent.append(number)
                     else:

@@ -203,7 +203,7 @@ class Commits(Sending):
                         packet._value = NOTHING
                     packet._sim_id, packet._place = play.sim_id(packet), holder.epoch
                     self._packets[packet._number] = packet
-                self._apply(holder.epoch, commands)
+                self._apply(holder, commands)
                 self._end(holder)
         except BaseException:
             for id in filter(self.values.has_value, [its.id for its in new.values()]):
@@ -213,8 +213,9 @@ class Commits(Sending):
             if isinstance(command, Consume) and (self.values.keeps or command.packet not in new):
                 self._spend(command.packet, command.value)
 
-    def _apply(self, epoch: Epoch, commands: list[Command]) -> None:
+    def _apply(self, holder: Holder, commands: list[Command]) -> None:
         """Write into the books what the simulator has agreed to, then route all that was sent."""
+        epoch = holder.epoch
         outs = epoch._door.outs
         salvos: list[list[tuple[str, Packet]]] = []
         note = self.note or _nobody
@@ -234,7 +235,8 @@ class Commits(Sending):
                     salvos.append(_leave(epoch, exit))
                     note((time(), "send", epoch, exit.name, _numbers(salvos[-1])))
                     _note_sent(epoch, exit, salvos[-1])
-        note((time(), "finish", epoch))
+        if self.note is not None:
+            note((time(), "finish", epoch, len(holder.earlier) + 1, holder.since, holder.where()))
         self._depart([(outs[port], packet) for salvo in salvos for port, packet in salvo])
         for salvo in salvos:
             self._route_salvo(outs, salvo)

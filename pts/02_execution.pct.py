@@ -136,6 +136,12 @@ class Attempt(Holder):
         self.limits: tuple[Limit, ...] = ()
         self.recording: Recording | None = None
 
+    def where(self) -> tuple[str, str | None]:
+        """Where its function runs: the kind of carrier, and the worker's name where there are workers."""
+        if self.limits and self.worker is not None:
+            return self.worker.kind, self.worker.name
+        return self.task.carrier.kind, None
+
     def worker_of(self) -> Any:
         """Who runs it, if it is one of a pool, or None."""
         return self.worker if self.limits else None

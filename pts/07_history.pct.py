@@ -141,22 +141,34 @@ class Lines:
     def __init__(self, suffix: str) -> None:
         self._s = suffix
         self._q = _quoting()
-        self._second, self._prefix = -1, ""  # what stays the same in the moments of a second
+        self._second = -1
         self._templates: dict[Any, Template] = {}
         self._writers: dict[str, Callable[[str, str, Record], str]] = {
             name.removeprefix("write_"): getattr(self, name) for name in dir(self) if name.startswith("write_")
         }
 
-    def write(self, number: int, record: Record) -> str:
-        """The lines of the record of this number."""
-        return self._writers[record[1]](str(number), f'{self._s}","timestamp":"{self._moment(record[0])}",', record)
+    def write(self, first: int, records: list[Record]) -> str:
+        """The lines of some records, the first of which has this number."""
+        writers, lines = self._writers, list[str]()
+        for number, record in enumerate(records, first):
+            at = record[0]
+            if not self._second <= at < self._second + 1:
+                self._turn_to(at)
+            t = '%s%06dZ",' % (self._head, (at - self._second) * 1e6)  # noqa: UP031
+            lines.append(writers[record[1]](str(number), t, record))
+        return "".join(lines)
+
+    def _turn_to(self, at: float) -> None:
+        """What stays the same in the moments of a second is made once."""
+        self._second = int(at)
+        self._prefix = strftime("%Y-%m-%dT%H:%M:%S.", gmtime(self._second))
+        self._head = f'{self._s}","timestamp":"{self._prefix}'
 
     def _moment(self, at: float) -> str:
         """A moment in ISO format."""
         second = int(at)
-        if second != self._second:
-            self._second, self._prefix = second, strftime("%Y-%m-%dT%H:%M:%S.", gmtime(second))
-        return "%s%06dZ" % (self._prefix, (at - second) * 1e6)  # noqa: UP031
+        prefix = self._prefix if second == self._second else strftime("%Y-%m-%dT%H:%M:%S.", gmtime(second))
+        return "%s%06dZ" % (prefix, (at - second) * 1e6)  # noqa: UP031
 
     def _new(self, key: Any, make: Template) -> Template:
         """Remember the template of what `make` makes."""
@@ -226,7 +238,7 @@ class ActLines(Lines):
     def write_create(self, r: str, t: str, record: Record) -> str:
         """A packet is made in the epoch."""
         _, _, epoch, number, _ = record
-        return self._create(r, t, epoch.id, f"p{number}{self._s}")
+        return self._create(r, t, f"e{epoch._number}{self._s}", f"p{number}{self._s}")
 
     def write_consume(self, r: str, t: str, record: Record) -> str:
         """A packet is consumed, inside or in an output port."""
@@ -234,12 +246,12 @@ class ActLines(Lines):
         template = self._templates.get(port) or self._new(
             port, lambda r, t, e, p: self._consume(r, t, p, self._place(e, port))
         )
-        return template(r, t, epoch.id, f"p{number}{self._s}")
+        return template(r, t, f"e{epoch._number}{self._s}", f"p{number}{self._s}")
 
     def write_load(self, r: str, t: str, record: Record) -> str:
         """A packet goes into an output port."""
         _, _, epoch, number, port = record
-        return self._load(r, t, epoch.id, f"p{number}{self._s}", port)
+        return self._load(r, t, f"e{epoch._number}{self._s}", f"p{number}{self._s}", port)
 
     def write_send(self, r: str, t: str, record: Record) -> str:
         """A salvo is sent."""
@@ -248,22 +260,24 @@ class ActLines(Lines):
 
     def write_send_value(self, r: str, t: str, record: Record) -> str:
         """A packet is made, loaded and sent."""
-        _, _, epoch, condition, port, number = record
-        door = epoch._door
-        template = self._templates.get((door, condition, port)) or self._new(
-            (door, condition, port),
-            lambda r, t, e, p: (
-                self._create(r, t, e, p)
-                + self._load(r, t, e, p, port, 3)
-                + self._send(r, t, e, door, condition, [(port, p)], 5)
-            ),
-        )
-        return template(r, t, epoch.id, f"p{number}{self._s}")
+        _, _, epoch, exit, number = record
+        template = self._templates.get(exit)
+        if template is None:
+            (port,) = [port for port, sender in epoch._door.senders.items() if sender is exit]
+            template = self._new(
+                exit,
+                lambda r, t, e, p: (
+                    self._create(r, t, e, p)
+                    + self._load(r, t, e, p, port, 3)
+                    + self._send(r, t, e, epoch._door, exit.name, [(port, p)], 5)
+                ),
+            )
+        return template(r, t, f"e{epoch._number}{self._s}", f"p{number}{self._s}")
 
     def write_unsent(self, r: str, t: str, record: Record) -> str:
         """A packet is made, perhaps loaded, and consumed, since it could not be sent."""
         _, _, epoch, number, port = record
-        e, p = epoch.id, f"p{number}{self._s}"
+        e, p = f"e{epoch._number}{self._s}", f"p{number}{self._s}"
         loaded = "" if port is None else self._load(r, t, e, p, port, 3)
         return self._create(r, t, e, p) + loaded + self._consume(r, t, p, self._place(e, port), 5 if loaded else 3)
 
@@ -281,13 +295,11 @@ class ActLines(Lines):
 # %%
 #|exporti
 _VERDICTS = {
-    Verdict.COMMIT: "finished",
     Verdict.RETRY: "retry",
     Verdict.GIVE_UP: "failed",
     Verdict.CANCEL: "cancelled",
     Verdict.GIVE_BACK: "given back",
 }
-_FINISH = ("FinishEpoch", "EpochFinished")
 _ENDINGS = {ending: ending.name.lower().replace("_", " ") for ending in Ending}
 
 
@@ -331,12 +343,24 @@ class EpochLines(ActLines):
             key,
             lambda r, t, e, p: self._start(r, t, e, epoch._door, epoch._condition, [(wire.gate.port, p, wire)]),
         )
-        return template(r, t, epoch.id, f"p{epoch._entered[0]._number}{self._s}")
+        return template(r, t, f"e{epoch._number}{self._s}", f"p{epoch._entered[0]._number}{self._s}")
 
     def write_finish(self, r: str, t: str, record: Record) -> str:
-        """An epoch has finished."""
-        template = self._templates.get(_FINISH) or self._new(_FINISH, lambda r, t, e, p: self._turn(r, t, e, *_FINISH))
-        return template(r, t, record[2].id, "")
+        """An epoch has finished, and so has an attempt at it."""
+        _, _, epoch, number, begun, (carrier, worker) = record
+        key = (epoch._door, number, carrier, worker)
+        template = self._templates.get(key)
+        if template is None:
+            node = epoch._door.node_name
+
+            def make(r: str, t: str, e: str, p: str) -> str:
+                finished = self._turn(r, t, e, "FinishEpoch", "EpochFinished")
+                return finished + self._attempt(
+                    r, t, e, node, number, carrier, worker, p, "finished", "finished", None, 3
+                )
+
+            template = self._new(key, make)
+        return template(r, t, f"e{epoch._number}{self._s}", f'{self._moment(begun)}","ended":"{t[-29:-2]}')
 
     def write_cancel(self, r: str, t: str, record: Record) -> str:
         """An epoch is cancelled, with what it held."""
@@ -351,14 +375,30 @@ class EpochLines(ActLines):
     write_give_back = write_cancel
 
     def write_attempt(self, r: str, t: str, record: Record) -> str:
-        """An attempt has ended, at the moment of the record."""
-        _, _, epoch, number, carrier, worker, begun, verdict, ending, error = record
-        return (
-            f'{{"type":"epoch","id":"h{r}.1{t}"epoch_id":"{epoch.id}","node_name":{self._q(epoch.node_name)},'
-            f'"attempt":{number},"carrier":"{carrier}","worker":{"null" if worker is None else self._q(worker)},'
-            f'"begun":"{self._moment(begun)}","ended":{t[t.index(":") + 1 : -1]},"verdict":"{_VERDICTS[verdict]}",'
-            f'"ending":"{_ENDINGS[ending]}","error":{"null" if error is None else self._q(error)}}}\n'
-        )
+        """An attempt has ended that was not committed."""
+        _, _, epoch, number, begun, (carrier, worker), verdict, ending, error = record
+        between, e = f'{self._moment(begun)}","ended":"{t[-29:-2]}', epoch.id
+        return self._attempt(r, t, e, epoch.node_name, number, carrier, worker, between, verdict, ending, error)
+
+    def _attempt(
+        self,
+        r: str,
+        t: str,
+        e: str,
+        node: str,
+        number: int,
+        carrier: str,
+        worker: str | None,
+        between: str,
+        verdict: str,
+        ending: str,
+        error: str | None,
+        k: int = 1,
+    ) -> str:
+        which = f'"epoch_id":"{e}","node_name":{self._q(node)},"attempt":{number}'
+        where = f'"carrier":"{carrier}","worker":{"null" if worker is None else self._q(worker)}'
+        how = f'"verdict":"{verdict}","ending":"{ending}","error":{"null" if error is None else self._q(error)}'
+        return f'{{"type":"epoch","id":"h{r}.{k}{t}{which},{where},"begun":"{between}",{how}}}\n'
 
 
 # %% [markdown]
@@ -367,7 +407,7 @@ class EpochLines(ActLines):
 
 # %%
 #|exporti
-_FIXED = {"start_one": 6, "create": 2, "consume": 2, "load": 2, "send_value": 7, "finish": 2, "attempt": 1}
+_FIXED = {"start_one": 6, "create": 2, "consume": 2, "load": 2, "send_value": 7, "finish": 3, "attempt": 1}
 
 
 def _size_of(record: Record) -> int:
@@ -386,10 +426,10 @@ def _size_of(record: Record) -> int:
 # %%
 from types import SimpleNamespace
 
-epoch = SimpleNamespace(id="e1-demo", node_name="Parse")
-for about in [("finish", epoch), ("unsent", epoch, 7, "out"), ("cancel", epoch, [(3, None), (4, "out")])]:
+epoch = SimpleNamespace(id="e1-demo", _number=1)
+for about in [("create", epoch, 7, None), ("unsent", epoch, 7, "out"), ("cancel", epoch, [(3, None), (4, "out")])]:
     record = (0.25, *about)
-    lines = EpochLines("-demo").write(1, record).splitlines()
+    lines = EpochLines("-demo").write(1, [record]).splitlines()
     assert len(lines) == (_FIXED.get(record[1]) or _size_of(record))
     print(*(entry_of(line) for line in lines), sep="\n", end="\n\n")
 
@@ -503,9 +543,15 @@ def read_entries(path: str | os.PathLike[str]) -> list[HistoryEntry]:
 
 
 def _warn(text: str) -> None:
+    """Warn. Where warnings are errors, log it: what is told here must stop nothing."""
     from warnings import warn
 
-    warn(text, RuntimeWarning, stacklevel=4)
+    try:
+        warn(text, RuntimeWarning, stacklevel=4)
+    except RuntimeWarning:
+        from logging import getLogger
+
+        getLogger("netrun").error("%s", text)
 
 
 # %% [markdown]
@@ -519,7 +565,7 @@ def _warn(text: str) -> None:
 # %%
 #|exporti
 _DIGEST = 256  # records that may be fresh, where there is no file
-_LINES_A_RECORD = 4  # about so many, see `history_chunk_size`
+_LINES_A_RECORD = 5  # about so many, see `history_chunk_size`
 
 
 class Chunk(NamedTuple):
@@ -551,12 +597,11 @@ class Recorder:
 
     def observe(self, attempt: Attempt, verdict: Verdict, ending: Ending, error: BaseException | None) -> None:
         """An attempt has ended."""
-        fresh, carrier, worker = self._fresh, attempt.task.carrier.kind, None
-        if attempt.limits and attempt.worker is not None:
-            carrier, worker = attempt.worker.kind, attempt.worker.name
-        text = None if error is None else _told(error)
-        number, begun = len(attempt.earlier) + 1, attempt.since
-        fresh.append((time(), "attempt", attempt.epoch, number, carrier, worker, begun, verdict, ending, text))
+        fresh = self._fresh
+        if verdict is not Verdict.COMMIT:  # that is told with the finish of its epoch
+            text = None if error is None else _told(error)
+            facts = len(attempt.earlier) + 1, attempt.since, attempt.where(), _VERDICTS[verdict], _ENDINGS[ending], text
+            fresh.append((time(), "attempt", attempt.epoch, *facts))
         if len(fresh) > self._most:
             self.digest()
 
@@ -597,16 +642,15 @@ class Recorder:
             self._file.append(text)
         except OSError as error:
             self.lost += entries
-            if self.error is None:
+            first, self.error = self.error is None, error
+            if first:
                 _warn(f"history_file {str(self._file.path)!r} cannot be written, the net goes on: {_told(error)}.")
-            self.error = error
 
     def _written(self, chunk: Chunk) -> str:
         """The lines of a chunk."""
         if self._lines is None:
             self._lines = EpochLines(self.suffix)
-        write = self._lines.write
-        return "".join([write(number, record) for number, record in enumerate(chunk.records, chunk.first)])
+        return self._lines.write(chunk.first, chunk.records)
 
     def size(self) -> int:
         """How many entries are kept."""

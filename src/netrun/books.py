@@ -58,6 +58,10 @@ class Holder:
         if self.over is not None:
             raise type(self.over)(*self.over.args)
 
+    def where(self) -> tuple[str, str | None]:
+        """Where its function runs: the kind of carrier, and the worker's name where there are workers."""
+        return "inline", None
+
     def __str__(self) -> str:
         return f"node {self.epoch.node_name!r}, epoch {self.epoch.id}, attempt {len(self.earlier) + 1}"
 
