@@ -95,9 +95,10 @@ class Holder:
     over: why it may act no longer, or None.
     values: what it has consumed, by packet.
     since: when it began, as time of day in seconds, if a history is kept.
+    printed: what it has printed of a line that is not at its end.
     """
 
-    __slots__ = ("acted", "earlier", "epoch", "over", "since", "values")
+    __slots__ = ("acted", "earlier", "epoch", "over", "printed", "since", "values")
     since: float
 
     def __init__(self, epoch: Epoch, earlier: Earlier = ()) -> None:
@@ -106,6 +107,7 @@ class Holder:
         self.over: BaseException | None = None
         self.acted = False  # whether it has changed the net
         self.values: dict[Packet, Any] = {}
+        self.printed: list[str] | None = None
 
     def must_last(self) -> None:
         """Raise why this may act no longer, if so."""
@@ -115,6 +117,10 @@ class Holder:
     def where(self) -> tuple[str, str | None]:
         """Where its function runs: the kind of carrier, and the worker's name where there are workers."""
         return "inline", None
+
+    def log(self) -> Any:
+        """Where its prints go: a `NodeLog`, or None where they are not captured."""
+        return None
 
     def __str__(self) -> str:
         return f"node {self.epoch.node_name!r}, epoch {self.epoch.id}, attempt {len(self.earlier) + 1}"
@@ -224,6 +230,13 @@ class Books:
         if epoch is None:
             raise EpochNotFoundError(f"there is no epoch {epoch_id!r} in the net (any more).")
         return epoch
+
+    def number_of(self, epoch_id: str) -> int:
+        """The number in the id of an epoch, be it in the net or gone. Raises `EpochNotFoundError` for no id of this net."""
+        number = number_in(epoch_id, "e", self._suffix)
+        if number is None:
+            raise EpochNotFoundError(f"{epoch_id!r} is no id of an epoch of this net.")
+        return number
 
     def _find_packet(self, packet_id: str) -> Packet | None:
         return self._packets.get(number_in(packet_id, "p", self._suffix) or 0)

@@ -42,6 +42,7 @@ from netrun.acts import OVER
 from netrun.books import Earlier, Holder
 from netrun.ledger import Ledger
 from netrun.packets import Epoch
+from netrun.prints import NodeLog
 
 # %% [markdown]
 # ## A node's task
@@ -68,6 +69,7 @@ class Task:
     is_async: bool = False
     limits: tuple["Limit", ...] = ()
     failed: int = 0  # epochs that were given up
+    log: NodeLog | None = None  # where its prints go, if they are captured
 
     def starts_in_workers(self) -> bool:
         """Whether its start and stop functions are called in each worker of its pools."""
@@ -131,6 +133,7 @@ class Attempt(Holder):
         self.over = None
         self.acted = False
         self.values = {}
+        self.printed = None
         self.task = task
         self.deadline: float | None = None
         self.limits: tuple[Limit, ...] = ()
@@ -141,6 +144,10 @@ class Attempt(Holder):
         if self.limits and self.worker is not None:
             return self.worker.kind, self.worker.name
         return self.task.carrier.kind, None
+
+    def log(self) -> Any:
+        """Where its prints go: a `NodeLog`, or None where they are not captured."""
+        return self.task.log
 
     def worker_of(self) -> Any:
         """Who runs it, if it is one of a pool, or None."""

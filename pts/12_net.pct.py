@@ -34,6 +34,7 @@ from netrun.history import EventHistory
 from netrun.ledger import Ledger
 from netrun.limits import limits_of
 from netrun.packets import Epoch, Packet
+from netrun.prints import LogEntry, NodeLog
 from netrun.routing import Door, Outlet
 from netrun.values import PacketValueStore
 
@@ -176,6 +177,15 @@ class Nodes:
             self._ledger.suffix, history_max_size, history_file, history_chunk_size, history_flush_on_pause
         )
         self._listen()
+        self._logs = {name: NodeLog(name, self._ledger.suffix) for name in self._tasks}
+        for task in self._tasks.values():
+            self._listen_to(task)
+
+    def _listen_to(self, task: Task) -> None:
+        """Say where the prints of a node go."""
+        log = self._logs[task.node_name]
+        log.echo = task.config.echo_stdout
+        task.log = log if task.config.capture_stdout else None
 
     def _listen(self) -> None:
         """Let the history hear what happens."""
@@ -275,6 +285,7 @@ class Nodes:
     def _place(self, task: Task) -> None:
         """Say where a task runs, and what holds it back."""
         limits = limits_of(task.config, task.limits)
+        self._listen_to(task)
         pools: Any = self._stage.pools
         if task.config.pool is not None and pools is not None:
             from netrun.pools import Room
@@ -342,6 +353,16 @@ class Contents(Nodes):
         ids = self._ledger.inject(node_name, port_name, values)
         self._control.wake()
         return ids
+
+    def get_node_log(self, node_name: str) -> list[LogEntry]:
+        """What a node's functions have printed, an entry a line, oldest first: the last 10,000 lines. Raises
+        `NodeNotFoundError`."""
+        return self._logs[self._task(node_name).node_name].entries()
+
+    def get_epoch_log(self, epoch_id: str) -> list[LogEntry]:
+        """What was printed in an epoch, by all attempts at it. Raises `EpochNotFoundError` for what is no id of this net."""
+        number = self._ledger.number_of(epoch_id)
+        return [entry for log in self._logs.values() for entry in log.entries(number)]
 
     def redrive(self, entry: DeadLetterEntry, values: Mapping[str, Iterable[Any]] | None = None) -> list[str]:
         """Put the packets of a dead letter back at the ports they came from, and take it out of the queue.

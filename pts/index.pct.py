@@ -19,6 +19,7 @@ import netrun.failures
 import netrun.history
 import netrun.net
 import netrun.packets
+import netrun.prints
 import netrun.values
 from netrun.packets import *  # netrun's own words first: a type checker keeps the first of two of the same name,
 from netrun_sim import *  # type: ignore[assignment]
@@ -26,6 +27,7 @@ from netrun.packets import *  # Python the last
 from netrun.core import *
 from netrun.values import *
 from netrun.context import *
+from netrun.prints import LogEntry, current_epoch
 from netrun.failures import *
 from netrun.history import *
 from netrun.control import *
@@ -38,6 +40,8 @@ __all__ = [
     *netrun.packets.__all__,
     *netrun.values.__all__,
     *netrun.context.__all__,
+    "LogEntry",
+    "current_epoch",
     *netrun.failures.__all__,
     *netrun.history.__all__,
     *netrun.control.__all__,

@@ -8,6 +8,7 @@ import netrun.failures
 import netrun.history
 import netrun.net
 import netrun.packets
+import netrun.prints
 import netrun.values
 from .packets import *  # netrun's own words first: a type checker keeps the first of two of the same name,
 from netrun_sim import *  # type: ignore[assignment]
@@ -15,6 +16,7 @@ from .packets import *  # Python the last
 from .core import *
 from .values import *
 from .context import *
+from .prints import LogEntry, current_epoch
 from .failures import *
 from .history import *
 from .control import *
@@ -27,6 +29,8 @@ __all__ = [
     *netrun.packets.__all__,
     *netrun.values.__all__,
     *netrun.context.__all__,
+    "LogEntry",
+    "current_epoch",
     *netrun.failures.__all__,
     *netrun.history.__all__,
     *netrun.control.__all__,

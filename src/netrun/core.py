@@ -277,6 +277,10 @@ class NodeConfig:
     timeout: seconds that an attempt may take, or None for no limit. The function of a node that has one runs in a
         thread of its own, so that the net can go on when the time is over.
     dead_letter_queue: whether an epoch that is given up leaves a dead letter.
+    capture_stdout: whether what the node function prints goes to the log of its epoch, see `Net.get_epoch_log`. False: it goes
+        where the process's prints go.
+    echo_stdout: whether what is captured is printed, too. Of a function that runs in another process it comes when the attempt
+        has ended.
     """
 
     defer_net_actions: bool = False
@@ -291,6 +295,8 @@ class NodeConfig:
     max_parallel_epochs: int | None = None
     rate_limit_per_second: float | None = None
     dead_letter_queue: bool = True
+    capture_stdout: bool = True
+    echo_stdout: bool = False
 
     @property
     def pools(self) -> tuple[Any, ...]:
@@ -313,7 +319,7 @@ class NodeConfig:
 
     def check(self) -> None:
         """Raise `ConfigError` unless the options make sense, each and together."""
-        for name in ("defer_net_actions", "dead_letter_queue"):
+        for name in ("defer_net_actions", "dead_letter_queue", "capture_stdout", "echo_stdout"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}.")
         if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:

@@ -19,6 +19,7 @@ from .acts import OVER
 from .books import Earlier, Holder
 from .ledger import Ledger
 from .packets import Epoch
+from .prints import NodeLog
 
 # %% pts/02_execution.pct.py 4
 NodeFunc = Callable[..., Any]
@@ -39,6 +40,7 @@ class Task:
     is_async: bool = False
     limits: tuple["Limit", ...] = ()
     failed: int = 0  # epochs that were given up
+    log: NodeLog | None = None  # where its prints go, if they are captured
 
     def starts_in_workers(self) -> bool:
         """Whether its start and stop functions are called in each worker of its pools."""
@@ -86,6 +88,7 @@ class Attempt(Holder):
         self.over = None
         self.acted = False
         self.values = {}
+        self.printed = None
         self.task = task
         self.deadline: float | None = None
         self.limits: tuple[Limit, ...] = ()
@@ -96,6 +99,10 @@ class Attempt(Holder):
         if self.limits and self.worker is not None:
             return self.worker.kind, self.worker.name
         return self.task.carrier.kind, None
+
+    def log(self) -> Any:
+        """Where its prints go: a `NodeLog`, or None where they are not captured."""
+        return self.task.log
 
     def worker_of(self) -> Any:
         """Who runs it, if it is one of a pool, or None."""

@@ -172,7 +172,7 @@ class Started:
             import asyncio
 
             self._runner = asyncio.Runner()
-        return self._runner.run(coroutine)
+        return self._runner.run(coroutine, context=copy_context())
 
     async def result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """As of a host: run it there."""
