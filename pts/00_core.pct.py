@@ -84,20 +84,29 @@ class NetrunRuntimeError(NetrunError):
 class PacketTypeMismatch(NetrunRuntimeError):
     """A packet's value is not of the type that its port declares.
 
-    Raised when the packet is consumed from an input port or loaded into an output port.
+    Raised when the packet is consumed from an input port or loaded into an output port. `sender` is the output port that it
+    was sent from, as "Node.port", or None where it was injected or is not sent yet.
     """
 
     def __init__(
-        self, packet_id: str, expected_type: object, actual_type: type, port_name: str, node_name: str
+        self,
+        packet_id: str,
+        expected_type: object,
+        actual_type: type,
+        port_name: str,
+        node_name: str,
+        sender: str | None = None,
     ) -> None:
-        super().__init__(packet_id, expected_type, actual_type, port_name, node_name)
+        super().__init__(packet_id, expected_type, actual_type, port_name, node_name, sender)
+        self.sender = sender
         self.packet_id, self.expected_type, self.actual_type = packet_id, expected_type, actual_type
         self.port_name, self.node_name = port_name, node_name
 
     def __str__(self) -> str:
         expected = getattr(self.expected_type, "__name__", self.expected_type)
+        came = "" if self.sender is None else f", which came from {self.sender},"
         return (
-            f"node {self.node_name!r}, port {self.port_name!r}: packet {self.packet_id} holds a "
+            f"node {self.node_name!r}, port {self.port_name!r}: packet {self.packet_id}{came} holds a "
             f"{self.actual_type.__name__}, the port takes {expected}. Send another value or change the port's type."
         )
 

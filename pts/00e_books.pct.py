@@ -96,9 +96,10 @@ class Holder:
     values: what it has consumed, by packet.
     since: when it began, as time of day in seconds, if a history is kept.
     printed: what it has printed of a line that is not at its end.
+    ways: of each packet that entered, the port and the wire that it came over, once somebody has asked.
     """
 
-    __slots__ = ("acted", "earlier", "epoch", "over", "printed", "since", "values")
+    __slots__ = ("acted", "earlier", "epoch", "over", "printed", "since", "values", "ways")
     since: float
 
     def __init__(self, epoch: Epoch, earlier: Earlier = ()) -> None:
@@ -108,6 +109,7 @@ class Holder:
         self.acted = False  # whether it has changed the net
         self.values: dict[Packet, Any] = {}
         self.printed: list[str] | None = None
+        self.ways: dict[Packet, tuple[str, Any]] | None = None
 
     def must_last(self) -> None:
         """Raise why this may act no longer, if so."""

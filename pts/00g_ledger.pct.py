@@ -48,7 +48,7 @@ from netrun.acts import (
     _send,
 )
 from netrun.books import Holder
-from netrun.core import unknown_name
+from netrun.core import PacketTypeMismatch, unknown_name
 from netrun.packets import NOTHING, DeferredPacket, Epoch, Packet
 from netrun.routing import Door, Exit, Outlet
 
@@ -273,7 +273,7 @@ class Ledger(Commits):
             for outlet in outlets.values():
                 outlet.packets.clear()
         try:
-            values = {place: [self.values.get_value(p.id) for p in packets] for place, packets in taken.items()}
+            values = {place: [self._asked(place, p) for p in packets] for place, packets in taken.items()}
         except BaseException:
             with self._lock:
                 for place, outlet in outlets.items():
@@ -287,6 +287,16 @@ class Ledger(Commits):
             for packet, value in zip(packets, values[place], strict=True):
                 self._spend(packet, value)
         return values
+
+    def _asked(self, place: tuple[str, str], packet: Packet) -> Any:
+        """The value of a packet that was sent from an outlet. One that its function gives is checked here."""
+        is_lazy = packet._value is NOTHING and self.values.is_lazy(packet.id)
+        value = self.values.get_value(packet.id)
+        node_name, port = place
+        taken = self.doors[node_name].out_types.get(port)
+        if is_lazy and taken is not None and not taken.takes(value):
+            raise PacketTypeMismatch(packet.id, taken.spec, type(value), port, node_name)
+        return value
 
     def _outlet(self, node_name: str, port: str) -> Outlet:
         outs = self.door(node_name).outs

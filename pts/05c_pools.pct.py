@@ -161,7 +161,7 @@ class Pool:
 
 def _functions_of(task: Task) -> tuple[Any, ...]:
     """What a node's code is made of."""
-    return task.exec_node_func, task.start_node_func, task.stop_node_func, task.starts_in_workers()
+    return task.exec_node_func, task.start_node_func, task.stop_node_func, task.starts_in_workers(), task.types
 
 
 # %% [markdown]

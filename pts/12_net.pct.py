@@ -35,6 +35,7 @@ from netrun.ledger import Ledger
 from netrun.limits import limits_of
 from netrun.packets import Epoch, Packet
 from netrun.prints import LogEntry, NodeLog
+from netrun.port_types import PortTypes
 from netrun.routing import Door, Outlet
 from netrun.values import PacketValueStore
 
@@ -176,6 +177,7 @@ class Nodes:
         self._history = EventHistory(
             self._ledger.suffix, history_max_size, history_file, history_chunk_size, history_flush_on_pause
         )
+        self._port_types = PortTypes(self._ledger)
         self._listen()
         self._logs = {name: NodeLog(name, self._ledger.suffix) for name in self._tasks}
         for task in self._tasks.values():
@@ -281,6 +283,35 @@ class Nodes:
     def get_node_config(self, node_name: str) -> NodeConfig:
         """The options of a node. Raises `NodeNotFoundError`."""
         return self._task(node_name).config
+
+    def set_input_port_type(self, node_name: str, port_name: str, spec: Any) -> None:
+        """Say what an input port takes: each value is checked when it is consumed, and `PacketTypeMismatch` raised for
+        one that does not fit.
+
+        spec: a class; the name of one, as text; `{"class": C, "isinstance": False}` for exactly that class,
+            `{"class": C, "subclass": True}` for classes derived from it; a union, a generic (of which the origin is
+            checked), a `Literal`, a protocol; None for no check.
+
+        Raises `NodeNotFoundError`, `InputPortNotFoundError`, `ConfigError` for what is no spec, `GraphError` when an edge
+        joins it to a type that it can never meet; nothing has changed then.
+        """
+        self._retype(self._port_types.set_input(node_name, port_name, spec))
+
+    def set_output_port_type(self, node_name: str, port_name: str, spec: Any) -> None:
+        """`set_input_port_type` for an output port: values are checked when they are loaded, lazy ones when they are
+        known."""
+        self._retype(self._port_types.set_output(node_name, port_name, spec))
+
+    def get_input_port_type(self, node_name: str, port_name: str) -> Any:
+        """The spec of an input port as it was given, or None."""
+        return self._port_types.get_input(node_name, port_name)
+
+    def get_output_port_type(self, node_name: str, port_name: str) -> Any:
+        """The spec of an output port as it was given, or None."""
+        return self._port_types.get_output(node_name, port_name)
+
+    def _retype(self, door: Door) -> None:
+        self._tasks[door.node_name].types = door.in_types, door.out_types
 
     def _place(self, task: Task) -> None:
         """Say where a task runs, and what holds it back."""

@@ -16,7 +16,7 @@ from netrun_sim import (
 from netrun_sim import PacketLocation as SimLocation
 
 from .books import _MUCH, Holder, Queue, _rank
-from .core import NetStateError, unknown_name
+from .core import NetStateError, PacketTypeMismatch, unknown_name
 from .packets import NOTHING, Epoch, Loaded, Packet
 from .routing import Door, Exit, Outlet, Wire
 
@@ -146,6 +146,43 @@ def find_sender(holder: Holder, port: str) -> Exit:
     )
 
 # %% pts/00f_acts.pct.py 9
+def must_fit_out(holder: Holder, port: str, packet: Packet, value: Any) -> None:
+    """Raise `PacketTypeMismatch` for a value that an output port does not take."""
+    taken = holder.epoch._door.out_types.get(port)
+    if taken is not None and not taken.takes(value):
+        raise PacketTypeMismatch(told_id(packet), taken.spec, type(value), port, holder.epoch.node_name)
+
+
+def must_fit_in(holder: Holder, packet: Packet, value: Any, is_lazy: bool) -> None:
+    """Raise `PacketTypeMismatch` for a value that the input port of a packet does not take, or the output port that it was
+    sent from, if that could not be known when it was sent."""
+    port, wire = _way_of(holder, packet)
+    if port is None:
+        return
+    source = None if wire is None or wire.edge is None else wire.edge.source
+    sender = None if source is None else f"{source.node_name}.{source.port_name}"
+    if is_lazy and source is not None and (sent := wire.out_type()) is not None and not sent.takes(value):
+        raise PacketTypeMismatch(packet.id, sent.spec, type(value), source.port_name, source.node_name, sender)
+    taken = holder.epoch._door.in_types.get(port)
+    if taken is not None and not taken.takes(value):
+        raise PacketTypeMismatch(packet.id, taken.spec, type(value), port, holder.epoch.node_name, sender)
+
+
+def told_id(packet: Packet) -> str:
+    """The id of a packet, or what it is as long as it has none."""
+    return "(deferred)" if packet._number is None else packet.id
+
+
+def _way_of(holder: Holder, packet: Packet) -> tuple[str | None, Any]:
+    """The input port that a packet of the epoch came in by, and its wire. (None, None) for what was made in the epoch."""
+    if holder.ways is None:
+        epoch = holder.epoch
+        wires = list(reversed(epoch._wires)) or [None] * len(epoch._entered)
+        ports = [port for port, packets in epoch.by_port().items() for _ in packets]
+        holder.ways = dict(zip(epoch._entered, zip(ports, wires, strict=True), strict=True))
+    return holder.ways.get(packet, (None, None))
+
+# %% pts/00f_acts.pct.py 11
 _create = NetAction.create_packet
 _consume = NetAction.consume_packet
 _load = NetAction.load_packet_into_output_port
@@ -185,6 +222,8 @@ class Starting(Queue):
             do(_start(epoch._sim_id))
             epoch.state = _RUNNING
             door.started += 1
+            if door.is_typed:
+                epoch._wires = wires
             if note is not None:
                 epoch._wires = wires
                 holder.since = at = time()
@@ -200,7 +239,7 @@ class Starting(Queue):
         if self.note is not None:
             holder.since = time()
 
-# %% pts/00f_acts.pct.py 10
+# %% pts/00f_acts.pct.py 12
 OVER = NetStateError("using a context", "its attempt has ended")
 
 
@@ -271,7 +310,7 @@ class Finishing(Starting):
         epoch._door.ended += 1
         del self._epochs[epoch._number]
 
-# %% pts/00f_acts.pct.py 16
+# %% pts/00f_acts.pct.py 18
 _ASK: Any = object()  # stands for a value that is still to be asked for
 
 
@@ -312,6 +351,10 @@ class Making(Finishing):
         if value is _ASK and not (isinstance(packet, Packet) and packet._value is not NOTHING):
             value = self.ask(holder, packet)
             self.values.must_be_keepable(packet.id, value)
+        if holder.epoch._door.is_typed:
+            self.must_hold(holder, packet)
+            is_lazy = packet._value is NOTHING and self.values.is_lazy(packet.id)
+            must_fit_in(holder, packet, packet._value if value is _ASK else value, is_lazy)
         acquire, release, do, note = self._acquire, self._release, self._do, self.note
         acquire()
         try:
@@ -362,7 +405,7 @@ def _acting(holder: Holder) -> Epoch:
         holder.must_last()
     return holder.epoch
 
-# %% pts/00f_acts.pct.py 19
+# %% pts/00f_acts.pct.py 21
 class Delivery(Making):
     """From an output port to the doors behind it."""
 
@@ -424,12 +467,16 @@ class Delivery(Making):
         for door in sorted(arrivals, key=_rank):
             self._arrive(door, arrivals[door])
 
-# %% pts/00f_acts.pct.py 21
+# %% pts/00f_acts.pct.py 23
 class Sending(Delivery):
     """Load packets into output ports, and send them."""
 
     def load(self, holder: Holder, port: str, packet: Packet) -> None:
         """Load a packet of the epoch into one of its output ports."""
+        if holder.epoch._door.out_types:
+            self.must_hold(holder, packet)
+            if packet._value is not NOTHING or not self.values.is_lazy(packet.id):
+                must_fit_out(holder, port, packet, self.values.get_value(packet.id))
         with self._lock:
             epoch = _acting(holder)
             self.must_hold(holder, packet)
@@ -468,6 +515,8 @@ class Sending(Delivery):
         if not number & _MUCH and self.heard_much is not None:
             self.heard_much()
         packet = Packet(number, self._suffix)
+        if door.out_types:
+            must_fit_out(holder, port, packet, value)
         if self._carried:
             packet._value = value
         else:

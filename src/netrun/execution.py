@@ -39,6 +39,7 @@ class Task:
     exec_failed_node_func: NodeFunc | None = None
     is_async: bool = False
     limits: tuple["Limit", ...] = ()
+    types: tuple[dict[str, Any], dict[str, Any]] = ({}, {})  # of its input and output ports, where they have one
     failed: int = 0  # epochs that were given up
     log: NodeLog | None = None  # where its prints go, if they are captured
 
@@ -88,7 +89,7 @@ class Attempt(Holder):
         self.over = None
         self.acted = False
         self.values = {}
-        self.printed = None
+        self.printed = self.ways = None
         self.task = task
         self.deadline: float | None = None
         self.limits: tuple[Limit, ...] = ()

@@ -102,7 +102,7 @@ class Code(NamedTuple):
     node_name: str
     suffix: str
     is_async: bool
-    functions: bytes  # the node function, its start and its stop function
+    functions: bytes  # the node function, its start and its stop function, and the types of its input and output ports
     exits: list[tuple[str, list[tuple[str, int | None]]]]
     senders: dict[str, str]
     outs: list[str]
@@ -111,7 +111,8 @@ class Code(NamedTuple):
 def code_of(task: Task, epoch: Epoch, with_start: bool) -> bytes:
     """The code of a task, pickled. Raises `NotPicklable`."""
     door = epoch._door
-    functions = [task.exec_node_func, *((task.start_node_func, task.stop_node_func) if with_start else (None, None))]
+    started = (task.start_node_func, task.stop_node_func) if with_start else (None, None)
+    functions = [task.exec_node_func, *started, *task.types]
     pickled = pickled_for(task.node_name, [("function", func) for func in functions])
     exits = [(exit.name, exit.takes) for exit in door.exits.values()]
     senders = {port: exit.name for port, exit in door.senders.items()}
@@ -132,6 +133,9 @@ class RemoteNode:
             outs=dict.fromkeys(self.code.outs),
             exits=exits,
             senders={port: exits[name] for port, name in self.code.senders.items()},
+            in_types={},
+            out_types={},
+            is_typed=False,
         )
         self._functions: list[Any] | None = None
         self.before: Callable[[], object] = lambda: None  # called before each epoch, with its failures as the epoch's
@@ -140,7 +144,9 @@ class RemoteNode:
     def functions(self) -> list[Any]:
         """The node function, its start and its stop function."""
         if self._functions is None:
-            self._functions = pickle.loads(self.code.functions)
+            *functions, self.door.in_types, self.door.out_types = pickle.loads(self.code.functions)
+            self.door.is_typed = bool(self.door.in_types)
+            self._functions = functions
         return self._functions
 
 # %% pts/05_remote.pct.py 13
