@@ -226,6 +226,10 @@ class Books:
             raise PacketNotFoundError(f"there is no packet {packet_id!r} in the net (any more).")
         return packet
 
+    def has_packet(self, packet_id: str) -> bool:
+        """Whether there is a packet with this id in the net."""
+        return self._find_packet(packet_id) is not None
+
     def get_epoch(self, epoch_id: str) -> Epoch:
         """The epoch with this id. Raises `EpochNotFoundError` for one that is not, or no longer, in the net."""
         epoch = self._epochs.get(number_in(epoch_id, "e", self._suffix) or 0)

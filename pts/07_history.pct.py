@@ -41,7 +41,6 @@ from pathlib import Path
 from threading import RLock
 from time import gmtime, monotonic, strftime, time
 from typing import Any, NamedTuple
-from weakref import finalize
 
 from netrun.books import Record
 from netrun.core import ConfigError, _told
@@ -583,7 +582,7 @@ class Recorder:
         self.suffix, self.max_size = suffix, max_size
         self.lost = 0  # entries that could not be written
         self.error: OSError | None = None
-        self.runs: deque[tuple[float, float]] = deque(maxlen=1000)  # when each run began and ended
+        self.rests: deque[float] = deque(maxlen=1000)  # when each run came to rest
         self._file, self._pid = file, os.getpid()
         self._lock = RLock()
         self._fresh: list[Record] = []
@@ -591,7 +590,6 @@ class Recorder:
         self._size = 0  # of all chunks
         self._next = 1  # the number of the next record
         self._lines: EpochLines | None = None
-        self._run_began: float | None = None
         self._most = _DIGEST if file is None else max(1, chunk_size // _LINES_A_RECORD)
         self.note = self._fresh.append
 
@@ -607,12 +605,9 @@ class Recorder:
 
     def rest(self, flushes: bool) -> None:
         """A run has come to rest."""
-        began = self._run_began or (self._fresh[0][0] if self._fresh else None)
-        if began is not None:
-            self.runs.append((began, time()))
+        self.rests.append(time())
         if flushes:
             self.digest()
-        self._run_began = None
 
     def digest(self) -> None:
         """Count what is fresh, write it, and keep it as far as the bound allows."""
@@ -621,8 +616,6 @@ class Recorder:
             del self._fresh[: len(records)]  # others may have appended meanwhile
             if not records:
                 return
-            if self._run_began is None:
-                self._run_began = records[0][0]
             size = sum([_FIXED.get(record[1]) or _size_of(record) for record in records])
             chunk = Chunk(self._next, size, records)
             self._next += len(records)
@@ -672,96 +665,3 @@ class Recorder:
             file, self._file = self._file, None
             if file is not None and self._pid == os.getpid():
                 file.close()
-
-
-# %% [markdown]
-# ## EventHistory
-
-
-# %%
-#|exporti
-def _check_size(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name} must be a whole number from {least} on, not {value!r}.")
-
-
-# %%
-#|export
-class EventHistory:
-    """What has happened in a net: `net.history`.
-
-    max_size: how many entries are kept in memory; the oldest go first. 0: none.
-    file: a path. Entries are appended to it as lines of JSON, in chunks of about `chunk_size`; with `flush_on_pause` also
-        when the net pauses or is blocked. At `stop()`, and when the interpreter ends, the rest is written.
-
-    `error` is why the file could last not be written, or None, and `lost` how many entries it lacks because of that: a net
-    goes on without its history file. All methods may be called from any thread. Raises `ConfigError` for bad options, a
-    file that cannot be opened, and one that another net writes to.
-    """
-
-    def __init__(
-        self,
-        suffix: str = "",
-        max_size: int = 10_000,
-        file: str | os.PathLike[str] | None = None,
-        chunk_size: int = 100,
-        flush_on_pause: bool = True,
-    ) -> None:
-        _check_size("history_max_size", max_size, 0)
-        _check_size("history_chunk_size", chunk_size, 1)
-        if not isinstance(flush_on_pause, bool):
-            raise ConfigError(f"history_flush_on_pause must be True or False, not {flush_on_pause!r}.")
-        if file is not None and not isinstance(file, (str, os.PathLike)):
-            raise ConfigError(f"history_file must be a path or None, not {file!r}.")
-        self._flushes = flush_on_pause
-        self._recorder = Recorder(suffix, max_size, None if file is None else HistoryFile(file), chunk_size)
-        self.is_kept = max_size > 0 or file is not None
-        self._end = finalize(self, self._recorder.close)
-
-    @property
-    def error(self) -> OSError | None:
-        """Why the file could last not be written, or None."""
-        return self._recorder.error
-
-    @property
-    def lost(self) -> int:
-        """How many entries the file lacks, since they could not be written."""
-        return self._recorder.lost
-
-    def get_entries(self) -> list[HistoryEntry]:
-        """All entries that are kept, oldest first. Makes them afresh, some microseconds each."""
-        return self._recorder.entries()
-
-    def get_actions(self) -> list[HistoryEntry]:
-        """The actions among them."""
-        return [entry for entry in self.get_entries() if entry.entry_type == "action"]
-
-    def get_events(self) -> list[HistoryEntry]:
-        """The events among them."""
-        return [entry for entry in self.get_entries() if entry.entry_type == "event"]
-
-    def get_events_for_action(self, action_id: str) -> list[HistoryEntry]:
-        """The events that an action has caused, in order."""
-        return [entry for entry in self.get_events() if entry.action_id == action_id]
-
-    def flush(self) -> None:
-        """Write to the file what is not there yet."""
-        self._recorder.digest()
-
-    def rest(self, is_over: bool) -> None:
-        """The net has come to rest, or has stopped for good."""
-        self._recorder.rest(self._flushes)
-        if is_over:
-            self._recorder.close()
-
-    @staticmethod
-    def read(path: str | os.PathLike[str]) -> list[HistoryEntry]:
-        """The entries of a history file, oldest first. A line that is torn or cannot be read is left out, and one warning
-        says so. Raises `OSError` where there is no such file."""
-        return read_entries(path)
-
-    def __len__(self) -> int:
-        return self._recorder.size()
-
-    def __repr__(self) -> str:
-        return f"<EventHistory: {len(self)} entries>"

@@ -30,7 +30,6 @@ from netrun.core import ConfigError, NodeConfig, NodeExecutionFailed, check_coun
 from netrun.driver import Driver, MonotonicClock, Stage, is_async, is_generator
 from netrun.execution import Engine, NodeFunc, Task
 from netrun.failures import Aftermath, DeadLetterEntry, DeadLetterQueue, RetryPolicy, redrive
-from netrun.history import EventHistory
 from netrun.ledger import Ledger
 from netrun.limits import limits_of
 from netrun.packets import Epoch, Packet
@@ -38,6 +37,7 @@ from netrun.prints import LogEntry, NodeLog
 from netrun.port_types import PortTypes
 from netrun.routing import Door, Outlet
 from netrun.values import PacketValueStore
+from netrun.views import EventHistory, Lineage, TimelineRow, lineage_of
 
 # %% [markdown]
 # ## Names of ports
@@ -394,6 +394,16 @@ class Contents(Nodes):
         """What was printed in an epoch, by all attempts at it. Raises `EpochNotFoundError` for what is no id of this net."""
         number = self._ledger.number_of(epoch_id)
         return [entry for log in self._logs.values() for entry in log.entries(number)]
+
+    def timeline(self) -> list[TimelineRow]:
+        """The attempts that have ended, as far as `history` has them: who worked when, where, and how it ended."""
+        return self._history.attempts()
+
+    def lineage(self, packet_id: str) -> Lineage:
+        """The packets and epochs that a packet comes from, as far as `history` has them; the packet may have left the net.
+        Raises `PacketNotFoundError`."""
+        is_there = self._ledger.has_packet(packet_id)
+        return lineage_of(self._history.get_entries(), packet_id, is_there)
 
     def redrive(self, entry: DeadLetterEntry, values: Mapping[str, Iterable[Any]] | None = None) -> list[str]:
         """Put the packets of a dead letter back at the ports they came from, and take it out of the queue.

@@ -21,6 +21,7 @@ import netrun.net
 import netrun.packets
 import netrun.prints
 import netrun.values
+import netrun.views
 from netrun.packets import *  # netrun's own words first: a type checker keeps the first of two of the same name,
 from netrun_sim import *  # type: ignore[assignment]
 from netrun.packets import *  # Python the last
@@ -29,7 +30,8 @@ from netrun.values import *
 from netrun.context import *
 from netrun.prints import LogEntry, current_epoch
 from netrun.failures import *
-from netrun.history import *
+from netrun.history import HistoryEntry
+from netrun.views import *
 from netrun.control import *
 from netrun.net import *
 
@@ -43,7 +45,8 @@ __all__ = [
     "LogEntry",
     "current_epoch",
     *netrun.failures.__all__,
-    *netrun.history.__all__,
+    "HistoryEntry",
+    *netrun.views.__all__,
     *netrun.control.__all__,
     *netrun.net.__all__,
 ]

@@ -10,6 +10,7 @@ import netrun.net
 import netrun.packets
 import netrun.prints
 import netrun.values
+import netrun.views
 from .packets import *  # netrun's own words first: a type checker keeps the first of two of the same name,
 from netrun_sim import *  # type: ignore[assignment]
 from .packets import *  # Python the last
@@ -18,7 +19,8 @@ from .values import *
 from .context import *
 from .prints import LogEntry, current_epoch
 from .failures import *
-from .history import *
+from .history import HistoryEntry
+from .views import *
 from .control import *
 from .net import *
 
@@ -32,7 +34,8 @@ __all__ = [
     "LogEntry",
     "current_epoch",
     *netrun.failures.__all__,
-    *netrun.history.__all__,
+    "HistoryEntry",
+    *netrun.views.__all__,
     *netrun.control.__all__,
     *netrun.net.__all__,
 ]

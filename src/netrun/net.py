@@ -15,7 +15,6 @@ from .core import ConfigError, NodeConfig, NodeExecutionFailed, check_count, unk
 from .driver import Driver, MonotonicClock, Stage, is_async, is_generator
 from .execution import Engine, NodeFunc, Task
 from .failures import Aftermath, DeadLetterEntry, DeadLetterQueue, RetryPolicy, redrive
-from .history import EventHistory
 from .ledger import Ledger
 from .limits import limits_of
 from .packets import Epoch, Packet
@@ -23,6 +22,7 @@ from .prints import LogEntry, NodeLog
 from .port_types import PortTypes
 from .routing import Door, Outlet
 from .values import PacketValueStore
+from .views import EventHistory, Lineage, TimelineRow, lineage_of
 
 # %% pts/12_net.pct.py 4
 class PortNames:
@@ -356,6 +356,16 @@ class Contents(Nodes):
         """What was printed in an epoch, by all attempts at it. Raises `EpochNotFoundError` for what is no id of this net."""
         number = self._ledger.number_of(epoch_id)
         return [entry for log in self._logs.values() for entry in log.entries(number)]
+
+    def timeline(self) -> list[TimelineRow]:
+        """The attempts that have ended, as far as `history` has them: who worked when, where, and how it ended."""
+        return self._history.attempts()
+
+    def lineage(self, packet_id: str) -> Lineage:
+        """The packets and epochs that a packet comes from, as far as `history` has them; the packet may have left the net.
+        Raises `PacketNotFoundError`."""
+        is_there = self._ledger.has_packet(packet_id)
+        return lineage_of(self._history.get_entries(), packet_id, is_there)
 
     def redrive(self, entry: DeadLetterEntry, values: Mapping[str, Iterable[Any]] | None = None) -> list[str]:
         """Put the packets of a dead letter back at the ports they came from, and take it out of the queue.
