@@ -97,7 +97,7 @@ class PacketTypeMismatch(NetrunRuntimeError):
         node_name: str,
         sender: str | None = None,
     ) -> None:
-        super().__init__(packet_id, expected_type, actual_type, port_name, node_name, sender)
+        super().__init__(packet_id, expected_type, actual_type, port_name, node_name)
         self.sender = sender
         self.packet_id, self.expected_type, self.actual_type = packet_id, expected_type, actual_type
         self.port_name, self.node_name = port_name, node_name

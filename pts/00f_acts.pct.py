@@ -259,16 +259,17 @@ class Starting(Queue):
         """Start the holder's epoch, which `next` gave. Each of its packets is the last token of its edge, or a new one."""
         epoch = holder.epoch
         door, entered = epoch._door, epoch._entered
+        wires: list[Any] | None = [] if self.note is not None or door.is_typed else None
         acquire, release, do, note = self._acquire, self._release, self._do, self.note
         acquire()
         try:
             epoch._sim_id = do(door.creations[epoch._condition])[1][0].epoch_id
-            wires: list[Any] = []
             if entered:
                 inside = SimLocation.node(epoch._sim_id)
                 for packet in reversed(entered):
                     wire = packet._wire
-                    wires.append(wire)
+                    if wires is not None:
+                        wires.append(wire)
                     if wire is None:
                         sim_id = do(_CREATE_OUTSIDE)[0].packet_id
                     else:
@@ -279,10 +280,9 @@ class Starting(Queue):
             do(_start(epoch._sim_id))
             epoch.state = _RUNNING
             door.started += 1
-            if door.is_typed:
+            if wires is not None:
                 epoch._wires = wires
-            if note is not None:
-                epoch._wires = wires
+            if note is not None and wires is not None:
                 holder.since = at = time()
                 if len(wires) == 1 and wires[0] is not None:
                     note((at, "start_one", epoch, wires[0]))

@@ -94,6 +94,7 @@ class Worker:
 
     def __init__(self, pool: Owner, name: str) -> None:
         self.name = name
+        self.where = self.kind, name
         self.attempt: Attempt | None = None
         self.errors: list[BaseException] = []  # of the stop functions, when it has ended
         self._pool = pool

@@ -273,7 +273,7 @@ class Pools:
 class Room:
     """The place of a node in its pools."""
 
-    kind = "pool"
+    where = ("pool", None)
 
     def __init__(self, pools: Pools, task: Task) -> None:
         self._pools, self._task = pools, task

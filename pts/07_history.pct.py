@@ -141,6 +141,7 @@ class Lines:
         self._s = suffix
         self._q = _quoting()
         self._second = -1
+        self._began, self._began_t = -1.0, ""  # the last start, and its `t`
         self._templates: dict[Any, Template] = {}
         self._writers: dict[str, Callable[[str, str, Record], str]] = {
             name.removeprefix("write_"): getattr(self, name) for name in dir(self) if name.startswith("write_")
@@ -336,7 +337,8 @@ class EpochLines(ActLines):
 
     def write_start_one(self, r: str, t: str, record: Record) -> str:
         """The same for one packet that comes over an edge."""
-        _, _, epoch, wire = record
+        self._began, _, epoch, wire = record
+        self._began_t = t
         key = (wire, epoch._condition)
         template = self._templates.get(key) or self._new(
             key,
@@ -346,20 +348,19 @@ class EpochLines(ActLines):
 
     def write_finish(self, r: str, t: str, record: Record) -> str:
         """An epoch has finished, and so has an attempt at it."""
-        _, _, epoch, number, begun, (carrier, worker) = record
-        key = (epoch._door, number, carrier, worker)
-        template = self._templates.get(key)
+        _, _, epoch, number, begun, where = record
+        template = self._templates.get((epoch._door, number, where))
         if template is None:
-            node = epoch._door.node_name
+            template = self._new((epoch._door, number, where), self._finish_of(epoch._door.node_name, number, where))
+        moment = self._began_t[-29:-2] if begun == self._began else self._moment(begun)
+        return template(r, t, f"e{epoch._number}{self._s}", f'{moment}","ended":"{t[-29:-2]}')
 
-            def make(r: str, t: str, e: str, p: str) -> str:
-                finished = self._turn(r, t, e, "FinishEpoch", "EpochFinished")
-                return finished + self._attempt(
-                    r, t, e, node, number, carrier, worker, p, "finished", "finished", None, 3
-                )
+    def _finish_of(self, node: str, number: int, where: tuple[str, str | None]) -> Template:
+        def make(r: str, t: str, e: str, p: str) -> str:
+            finished = self._turn(r, t, e, "FinishEpoch", "EpochFinished")
+            return finished + self._attempt(r, t, e, node, number, *where, p, "finished", "finished", None, 3)
 
-            template = self._new(key, make)
-        return template(r, t, f"e{epoch._number}{self._s}", f'{self._moment(begun)}","ended":"{t[-29:-2]}')
+        return make
 
     def write_cancel(self, r: str, t: str, record: Record) -> str:
         """An epoch is cancelled, with what it held."""

@@ -122,7 +122,7 @@ HANDING_OVER |= {call_async.__code__, LoopHost.result.__code__}
 class LoopCarrier:
     """Runs async attempts as tasks on the loop of the driver's host."""
 
-    kind = "loop"
+    where = ("loop", None)
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver

@@ -74,7 +74,7 @@ Report = Callable[[Outcome], None]
 class InlineCarrier:
     """Runs attempts one at a time. `in_thread` is the one that runs in a thread of its own, if any."""
 
-    kind = "inline"
+    where = ("inline", None)  # what a history says of its attempts
 
     def __init__(self, ledger: Ledger, now: Callable[[], float]) -> None:
         self._ledger, self._now = ledger, now

@@ -97,9 +97,9 @@ class Attempt(Holder):
 
     def where(self) -> tuple[str, str | None]:
         """Where its function runs: the kind of carrier, and the worker's name where there are workers."""
-        if self.limits and self.worker is not None:
-            return self.worker.kind, self.worker.name
-        return self.task.carrier.kind, None
+        runner = self.worker if self.limits and self.worker is not None else self.task.carrier
+        where: tuple[str, str | None] = runner.where
+        return where
 
     def log(self) -> Any:
         """Where its prints go: a `NodeLog`, or None where they are not captured."""
