@@ -32,10 +32,10 @@ __all__: list[str] = []  # nblite writes the module's own
 
 # %%
 #|export
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import netrun_sim
 from netrun_sim import *
@@ -69,6 +69,7 @@ assert not missing, missing
 # |---|---|
 # | the user's function | `NodeExecutionFailed`, `ValueFunctionFailed`, `EpochTimeout`, `PacketTypeMismatch` |
 # | how netrun was used | `ConfigError`, `GraphError`, `NetStateError`, `DeferredPacketIdAccessError` |
+# | a text | `DslError`, `ExpressionError`, `ImportPathError`, `FactoryError` |
 # | nobody's | `EpochCancelled` |
 #
 # The arguments of an error are its attributes, and `args` holds exactly them, so that every error can be pickled. The
@@ -332,6 +333,76 @@ class GraphError(NetrunRuntimeError, ValueError):
         lines = "".join(f"\n  - {finding.message} ({finding.kind})" for finding in self.findings)
         return f"the graph cannot be run, {len(self.findings)} finding(s):{lines}"
 
+
+# %% [markdown]
+# Errors of nets that are written as text. A `DslError` holds everything that is wrong with a text, each finding with its
+# place, the line itself and a caret under it. `source` is the file, where there is one.
+
+
+# %%
+#|export
+class DslFinding(NamedTuple):
+    """One thing that is wrong with a text. Lines and columns count from 1; None where it has no place in the text.
+    `snippet` is the line and a caret under the place."""
+
+    message: str
+    line: int | None = None
+    column: int | None = None
+    snippet: str = ""
+
+    def told(self, source: str | None = None) -> str:
+        """The finding with its place, for people."""
+        if self.line is None:
+            return f"{source}: {self.message}" if source else self.message
+        place = f"{source}:{self.line}:{self.column}" if source else f"line {self.line}, column {self.column}"
+        return f"{place}: {self.message}" + "".join(f"\n    {line}" for line in self.snippet.split("\n"))
+
+
+class DslError(NetrunRuntimeError, ValueError):
+    """A text, or a net that is to become one, is not as it should be. `findings` has everything that is wrong, in the
+    order of the text; `message`, `line`, `column` and `snippet` are those of the first."""
+
+    def __init__(self, findings: Sequence[DslFinding], source: str | None = None) -> None:
+        super().__init__(findings, source)
+        self.findings, self.source = list(findings), source
+        self.message, self.line, self.column, self.snippet = self.findings[0]
+
+    def __str__(self) -> str:
+        more = f"{len(self.findings)} things are wrong\n" if len(self.findings) > 1 else ""
+        return more + "\n".join(finding.told(self.source) for finding in self.findings)
+
+
+class ExpressionError(DslError):
+    """A salvo condition that cannot be read, or a term that cannot be written as one."""
+
+
+class FactoryError(NetrunRuntimeError, ValueError):
+    """A factory, `path`, cannot make a node. Where its code raised, that is the `__cause__`."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(path, what)
+        self.path, self.what = path, what
+
+    def __str__(self) -> str:
+        return f"factory {self.path!r}: {self.what}"
+
+
+class ImportPathError(NetrunRuntimeError, ImportError):
+    """A dotted path leads to nothing, or to what `allow` forbids. `path` is the first such path, `findings` has all."""
+
+    def __init__(self, path: str, findings: Sequence[DslFinding], source: str | None = None) -> None:
+        super().__init__(path, findings, source)
+        self.path, self.findings, self.source = path, list(findings), source
+
+    def __str__(self) -> str:
+        return "\n".join(finding.told(self.source) for finding in self.findings)
+
+
+# %%
+finding = DslFinding("unknown option `retrys`, did you mean `retries`?", 7, 1, "retrys = 3\n^^^^^^")
+print(DslError([finding], "net.toml"))
+assert str(DslError([finding])).startswith("line 7, column 1: unknown option `retrys`")
+assert pickle.loads(pickle.dumps(DslError([finding], "net.toml"))).column == 1
 
 # %%
 wrong = GraphError([GraphFinding("EdgeReferencesNonexistentNode", "no node 'B'", {"missing_node": "B"})])
