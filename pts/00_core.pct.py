@@ -32,9 +32,10 @@ __all__: list[str] = []  # nblite writes the module's own
 
 # %%
 #|export
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
+from os import PathLike
 from typing import Any, NamedTuple, Self
 
 import netrun_sim
@@ -555,6 +556,59 @@ def _exception_classes(given: Any) -> tuple[type[BaseException], ...] | None:
         if not (isinstance(thing, type) and issubclass(thing, BaseException)):
             raise ConfigError(f"retry_on must be exception classes, or None for all, not {thing!r}.")
     return classes
+
+
+# %% [markdown]
+# `NetConfig` holds the options of a net. What each means, `Net` says, which takes them as keywords; they are listed here a
+# second time so that they can be told apart, written down and checked without a net.
+
+
+# %%
+#|export
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetConfig:
+    """The options of a net, see `Net`."""
+
+    on_error: str = "raise"
+    error_callback: Callable[..., Any] | None = None
+    consumed_packet_storage: bool = False
+    consumed_packet_storage_limit: int | None = None
+    packet_storage_path: str | PathLike[str] | None = None
+    dead_letter_queue: str | Callable[..., Any] = "memory"
+    dead_letter_path: str | PathLike[str] | None = None
+    dead_letter_callback: Callable[..., Any] | None = None
+    dead_letter_limit: int | None = None
+    max_epochs: int | None = None
+    handle_signals: bool = True
+    thread_pools: Mapping[str, Mapping[str, Any]] | None = None
+    process_pools: Mapping[str, Mapping[str, Any]] | None = None
+    executor_pools: Mapping[str, Any] | None = None
+    meta: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, named: Mapping[str, Any]) -> Self:
+        """The options among these names and values, checked. Raises `ConfigError`."""
+        config = cls(**{field.name: named[field.name] for field in fields(cls)})
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """Raise `ConfigError` unless each makes sense by itself."""
+        if self.on_error not in ("continue", "pause", "raise"):
+            raise ConfigError(f"on_error is 'continue', 'pause' or 'raise', not {self.on_error!r}.")
+        for name in ("error_callback", "dead_letter_callback"):
+            if getattr(self, name) is not None and not callable(getattr(self, name)):
+                raise ConfigError(f"{name} must be callable, not {getattr(self, name)!r}.")
+        for name in ("consumed_packet_storage", "handle_signals"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}.")
+        for name in ("packet_storage_path", "dead_letter_path"):
+            if not isinstance(getattr(self, name), str | PathLike | None):
+                raise ConfigError(f"{name} must be a path, or None, not {getattr(self, name)!r}.")
+        for name in ("thread_pools", "process_pools", "executor_pools", "meta"):
+            if not isinstance(getattr(self, name), Mapping | None):
+                raise ConfigError(f"{name} must be a dict, or None, not {getattr(self, name)!r}.")
+        check_count("max_epochs", self.max_epochs)
 
 
 # %%

@@ -26,7 +26,7 @@ from typing import Any, Self
 from netrun_sim import Graph
 
 from netrun.control import Control, NetState, NetStatus, status_of
-from netrun.core import ConfigError, NodeConfig, NodeExecutionFailed, check_count, unknown_name
+from netrun.core import ConfigError, NetConfig, NodeConfig, NodeExecutionFailed, unknown_name
 from netrun.driver import Driver, MonotonicClock, Stage, is_async, is_generator
 from netrun.execution import Engine, NodeFunc, Task
 from netrun.failures import Aftermath, DeadLetterEntry, DeadLetterQueue, RetryPolicy, redrive
@@ -101,19 +101,6 @@ def _values(name: str, values: Any) -> list[Any]:
 
 # %%
 #|exporti
-def _check_run_options(max_epochs: Any, handle_signals: Any) -> None:
-    check_count("max_epochs", max_epochs)
-    if not isinstance(handle_signals, bool):
-        raise ConfigError(f"handle_signals must be True or False, not {handle_signals!r}.")
-
-
-def _check_error_options(on_error: str, error_callback: Any) -> None:
-    if on_error not in ("continue", "pause", "raise"):
-        raise ConfigError(f"on_error is 'continue', 'pause' or 'raise', not {on_error!r}.")
-    if error_callback is not None and not callable(error_callback):
-        raise ConfigError(f"error_callback must be callable, not {error_callback!r}.")
-
-
 def _queue(mode: Any, path: Any, callback: Any, limit: Any) -> DeadLetterQueue:
     """The queue that the net's options describe."""
     if not callable(mode):
@@ -144,9 +131,9 @@ class Nodes:
         thread_pools: Mapping[str, Mapping[str, Any]] | None = None,
         process_pools: Mapping[str, Mapping[str, Any]] | None = None,
         executor_pools: Mapping[str, Any] | None = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_error_options(on_error, error_callback)
-        _check_run_options(max_epochs, handle_signals)
+        self._config = NetConfig.of(locals())
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
         self._graph = graph
         self._ledger = Ledger(graph, values)
@@ -172,6 +159,11 @@ class Nodes:
     def graph(self) -> Graph:
         """The graph that this net was made from."""
         return self._graph
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What `meta` said of this net."""
+        return dict(self._config.meta or {})
 
     @property
     def state(self) -> NetState:
@@ -362,6 +354,7 @@ class Net(Contents):
     thread_pools, process_pools: by name, the pools in which nodes with the option `pool` run: `{"io": {"size": 8}}`, and
         for processes `{"cpu": {"size": 2, "start_method": "forkserver"}}` ("spawn" and "fork" are the others; a script needs
         no `__main__` guard). executor_pools: `concurrent.futures` executors of yours, by name, which the net does not close.
+    meta: anything that is to be known of this net, by name. netrun only keeps it.
     handle_signals: while `start` or `run_step` runs in the main thread, the first SIGINT or SIGTERM pauses the net, and
         only the second cancels what runs and raises. False: Ctrl-C raises at once, SIGTERM is left alone.
 
