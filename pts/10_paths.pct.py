@@ -42,8 +42,8 @@ from netrun.core import DslFinding, ImportPathError, _told, unknown_name
 _LONGEST = 500
 
 
-def path_problem(path: Any) -> str | None:
-    """Why this is no path, or None if it is one."""
+def path_problem(path: Any, may_be_module: bool = False) -> str | None:
+    """Why this is no path, or None if it is one. A module's name may do."""
     if not isinstance(path, str):
         return f"an import path is a text such as 'myapp.nodes.double', not {path!r}"
     if len(path) > _LONGEST:
@@ -53,7 +53,11 @@ def path_problem(path: Any) -> str | None:
         is_inner = part.startswith("__") and part.endswith("__") and not (part == "__main__" and place == 0)
         if not part.isidentifier() or iskeyword(part) or is_inner:
             return f"`{path}` is no import path such as `myapp.nodes.double`: {part!r} is no name"
-    return None if len(parts) > 1 else f"`{path}` names no function in a module, as `myapp.nodes.double` does"
+    return (
+        None
+        if len(parts) > 1 or may_be_module
+        else f"`{path}` names no function in a module, as `myapp.nodes.double` does"
+    )
 
 
 # %%
@@ -121,16 +125,17 @@ def _must_be_in(path: str, found: Any, parts: list[str], allow: list[str]) -> No
 
 # %%
 #|export
-def resolve_path(path: str, allow: Iterable[str] | None = None) -> Any:
+def resolve_path(path: str, allow: Iterable[str] | None = None, may_be_module: bool = False) -> Any:
     """What a dotted path names. Imports the module it is in, which runs that module.
 
     allow: the packages or modules that a path may name, such as `["myapp"]`; None: any.
+    may_be_module: whether a path of one name, which is a module, will do.
 
     Raises `ImportPathError` for what is no path, leads to nothing, or is not allowed (nothing is imported then), and for a
     module whose import raises, chained.
     """
     allowed = None if allow is None else list(allow)
-    problem = path_problem(path)
+    problem = path_problem(path, may_be_module)
     if problem is not None:
         raise _refused(str(path)[:_LONGEST], problem)
     if allowed is not None and not _is_in(path, allowed):

@@ -485,6 +485,22 @@ class Net(Contents):
         outputs_taken = self._ledger.take_all(taken)
         return {f"{node_name}.{port_name}": values for (node_name, port_name), values in outputs_taken.items()}
 
+    @staticmethod
+    def from_factory(
+        path: str, /, allow: Iterable[str] | None = None, **args: Any
+    ) -> tuple[dict[str, Any], Any, Any, Any, Any]:
+        """What a factory makes of these arguments: the keywords of `Node`, and the four functions for `set_node_exec`.
+
+        path: the import path of a module or an object with `get_node_spec` and `get_node_funcs`.
+        allow: the packages that paths may name, see `resolve_path`.
+
+        Raises `ImportPathError`, or `FactoryError`, chained from what the factory's code raised.
+        """
+        from netrun.making import make_node
+
+        made = make_node(path, args, allow)
+        return made.spec, *made.functions
+
     def _idle_sources(self) -> list[str]:
         """The nodes without input ports that have a function and no epoch waiting."""
         able = [name for name, task in self._tasks.items() if task.exec_node_func is not None]
