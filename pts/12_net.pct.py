@@ -21,7 +21,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from netrun_sim import Graph
 
@@ -35,6 +35,9 @@ from netrun.limits import limits_of
 from netrun.packets import Epoch, Packet
 from netrun.routing import Door, Outlet
 from netrun.values import PacketValueStore
+
+if TYPE_CHECKING:
+    from netrun.dsl import NetDefinition
 
 # %% [markdown]
 # ## Names of ports
@@ -136,6 +139,9 @@ class Nodes:
         self._config = NetConfig.of(locals())
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
         self._graph = graph
+        self._definition: NetDefinition | None = None  # what it was built from, and what of
+        self._built: dict[str, tuple[tuple[Any, ...], NodeConfig]] = {}
+        self._overridden: set[str] = set()
         self._ledger = Ledger(graph, values)
         self._tasks = {name: Task(name, NodeConfig()) for name in self._ledger.doors}
         self._engine = Engine(self._ledger, self._tasks)
@@ -159,6 +165,11 @@ class Nodes:
     def graph(self) -> Graph:
         """The graph that this net was made from."""
         return self._graph
+
+    def _remember(self, definition: "NetDefinition", built: dict[str, Any], options: Iterable[str]) -> None:
+        """What this net was built from, the functions and options of its nodes then, and which of its own options were
+        others than the definition's."""
+        self._definition, self._built, self._overridden = definition, built, set(options)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -484,6 +495,45 @@ class Net(Contents):
         self.start()
         outputs_taken = self._ledger.take_all(taken)
         return {f"{node_name}.{port_name}": values for (node_name, port_name), values in outputs_taken.items()}
+
+    @staticmethod
+    def from_toml(text: str, resolve: bool = True, allow: Iterable[str] | None = None, **options: Any) -> "Net":
+        """The net that a TOML text describes.
+
+        resolve: False imports nothing: the net has no functions. allow: the packages that import paths may name, such as
+            `["myapp"]`; None: any. A text from a stranger is code from a stranger unless `allow` is given.
+        options: options of `Net` that take the place of those in the text.
+
+        Raises `DslError` with everything that is wrong with the text, and what `NetDefinition.build` raises.
+        """
+        from netrun.dsl import NetDefinition
+
+        return NetDefinition.from_toml(text).build(resolve, allow, **options)
+
+    def to_toml(self, missing: str = "raise") -> str:
+        """This net as TOML, without its state: graph, options, and functions by their import paths or factories. A text
+        that it was loaded from keeps its comments and layout where nothing changed.
+
+        missing: "raise" a `DslError` that lists what text cannot hold, such as a lambda; or "omit" it, with a comment.
+        """
+        from netrun.dsl import NetDefinition
+
+        return NetDefinition.from_net(self).to_toml(missing)
+
+    def save_definition(self, path: str | os.PathLike[str], missing: str = "raise") -> None:
+        """Write `to_toml` to a file, which is there in full or not at all."""
+        from netrun.dsl import NetDefinition
+
+        NetDefinition.from_net(self).save(path, missing)
+
+    @staticmethod
+    def load_definition(
+        path: str | os.PathLike[str], resolve: bool = True, allow: Iterable[str] | None = None, **options: Any
+    ) -> "Net":
+        """The net that a TOML file describes, as `from_toml`. Raises `OSError` for a file that cannot be read."""
+        from netrun.dsl import NetDefinition
+
+        return NetDefinition.from_file(path).build(resolve, allow, **options)
 
     @staticmethod
     def from_factory(

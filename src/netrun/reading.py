@@ -161,6 +161,10 @@ class Findings:
         """The value at this path is wrong, or what is `inside` of it."""
         self._noted.append((path, "value", message, inside))
 
+    def without_text(self) -> list[DslFinding]:
+        """All of them, of what was never a text."""
+        return [DslFinding(f"{'.'.join(map(str, path))}: {message}") for path, _, message, _ in self._noted]
+
     def in_text(self, text: str, given: Iterable[Path] = ()) -> list[DslFinding]:
         """All of them with their places, in the order of the text. What is at the `given` paths is not in it."""
         places = Places(text)
@@ -543,6 +547,11 @@ def data_of(text: str, source: str | None = None) -> dict[str, Any]:
 def _must_be_bounded(text: str, source: str | None) -> None:
     if not isinstance(text, str):
         raise TypeError(f"a net as text is a text, not {text!r:.60}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        at = finding_at(text, "half of a surrogate pair, which is no character", error.start, error.end)
+        raise DslError([at._replace(snippet=ascii(at.snippet.split("\n")[0]))], source) from None
     if len(text) > _LARGEST:
         raise DslError([DslFinding(f"{len(text):,} characters are more than the {_LARGEST:,} that are read")], source)
     if _DOTS.search(text) is not None:
