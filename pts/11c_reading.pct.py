@@ -402,14 +402,26 @@ class Options(Tables):
         for kind in ("thread_pools", "process_pools"):
             if kind in options:
                 options[kind] = self._pools((*path, kind), options[kind])
-        standing_in = {
-            name: print if is_path(name, NET_OPTIONS[name], value) else value for name, value in options.items()
-        }
-        self.checked(path, standing_in, _check_net)
-        for name, value in options.items():
-            if is_path(name, NET_OPTIONS[name], value):
-                self.path((*path, name), value)
+        for name in [name for name, kind in NET_OPTIONS.items() if kind == "callable" and name in options]:
+            if not self.a(str, (*path, name), options[name], "an import path"):
+                del options[name]
+            elif is_path(name, "callable", options[name]):
+                self.path((*path, name), options[name])
+        self.checked(path, {name: _stand_in(name, value) for name, value in options.items()}, _check_net)
+        self._together(path, options, _check_dead_letters, ("limit", "callback", "path", "queue"), "dead_letter")
+        self._together(path, options, _check_store, ("storage_limit", "storage"), "consumed_packet")
         return options
+
+    def _together(
+        self, path: Path, options: dict[str, Any], check: Callable[..., Any], words: tuple[str, ...], stem: str
+    ) -> None:
+        """Note what `check` says of several options, at the one that it speaks of."""
+        given = {word: options[f"{stem}_{word}"] for word in words if f"{stem}_{word}" in options}
+        try:
+            check(**{word: _stand_in(f"{stem}_{word}", value) for word, value in given.items()})
+        except ConfigError as error:
+            word = next((word for word in given if word in error.what), next(iter(given)))
+            self.wrong.value((*path, f"{stem}_{word}"), _as_text(error.what))
 
     def _pools(self, path: Path, value: Any) -> dict[str, Any]:
         """Pools of one kind, by name."""
@@ -428,20 +440,33 @@ class Options(Tables):
 def _as_text(message: str) -> str:
     """What a check says, in the words of a text."""
     text = message.replace("True or False", "true or false").replace("=True", " = true").removesuffix(".")
-    return text.replace(", or None,", ",")
+    return text.replace(", or None,", ",").replace(", not None", ", and is missing")
+
+
+def _stand_in(name: str, value: Any) -> Any:
+    """A value to check in place of one that is given by its path."""
+    return print if is_path(name, NET_OPTIONS[name], value) else value
 
 
 def _check_net(**options: Any) -> None:
-    """Raise `ConfigError` unless a net would take these options. Opens no file."""
+    NetConfig(**options).check()
+
+
+def _check_dead_letters(queue: Any = "memory", path: Any = None, callback: Any = None, limit: Any = None) -> None:
     from netrun.failures import check_queue
+
+    if callable(queue) and callback is not None:
+        raise ConfigError("dead_letter_queue is a callable already: leave dead_letter_callback out")
+    check_queue("callback" if callable(queue) else queue, path, queue if callable(queue) else callback, limit)
+
+
+def _check_store(storage: Any = False, storage_limit: Any = None) -> None:
     from netrun.values import PacketValueStore
 
-    NetConfig(**options).check()
-    mode, callback = options.get("dead_letter_queue", "memory"), options.get("dead_letter_callback")
-    if callable(mode):
-        mode, callback = "callback", mode
-    check_queue(mode, options.get("dead_letter_path"), callback, options.get("dead_letter_limit"))
-    PacketValueStore(options.get("consumed_packet_storage", False), options.get("consumed_packet_storage_limit"))
+    try:
+        PacketValueStore(storage, storage_limit)  # without a path it opens nothing
+    except ConfigError as error:
+        raise ConfigError(error.what.replace("consumed_", "consumed_packet_")) from None
 
 
 # %% [markdown]
@@ -629,15 +654,17 @@ class Reader(Nodes):
         if node is None:
             self.wrong.value(path, f"there is no node `{node_name[:100]}`{did_you_mean(node_name, nodes)}")
         else:
-            ports = node.in_ports if side == "input" else node.out_ports
-            if ports or not node.factory:
-                self._of_node(path, node_name, port_name, side, ports)
+            self._port_of(path, node_name, node, port_name, side)
         return node_name, port_name
 
-    def _of_node(self, path: Path, node_name: str, port_name: str, side: str, ports: dict[str, Any]) -> None:
-        if port_name not in ports:
-            hint = did_you_mean(port_name, ports)
-            self.wrong.value(path, f"node `{node_name}` has no {side} port `{port_name[:100]}`{hint}")
+    def _port_of(self, path: Path, node_name: str, node: NodeDefinition, port_name: str, side: str) -> None:
+        ports, others = (node.in_ports, node.out_ports) if side == "input" else (node.out_ports, node.in_ports)
+        if port_name in ports or (node.factory and not ports):
+            return
+        hint = (
+            "; there is one of that name on the other side" if port_name in others else did_you_mean(port_name, ports)
+        )
+        self.wrong.value(path, f"node `{node_name}` has no {side} port `{port_name[:100]}`{hint}")
 
 
 # %% [markdown]

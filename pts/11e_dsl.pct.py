@@ -498,8 +498,9 @@ class NetDefinition(Description):
         return {key: value for key, value in node.options.items() if NODE_OPTIONS[key] != "exceptions"}
 
     def _plain_options(self) -> dict[str, Any]:
-        """The options of the net that are no import paths."""
-        return {key: value for key, value in self.options.items() if not is_path(key, NET_OPTIONS[key], value)}
+        """The options of the net that are no import paths, and do not need one."""
+        plain = {key: value for key, value in self.options.items() if not is_path(key, NET_OPTIONS[key], value)}
+        return {key: value for key, value in plain.items() if (key, value) != ("dead_letter_queue", "callback")}
 
 
 # %% [markdown]

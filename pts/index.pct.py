@@ -12,6 +12,9 @@
 # %%
 #|hide
 #|export
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import netrun.context
 import netrun.control
 import netrun.core
@@ -29,6 +32,30 @@ from netrun.failures import *
 from netrun.control import *
 from netrun.net import *
 
+if TYPE_CHECKING:  # nets as text are imported when they are used
+    from netrun.dsl import NetDefinition as NetDefinition
+    from netrun.expressions import format_salvo_condition as format_salvo_condition
+    from netrun.expressions import parse_salvo_condition as parse_salvo_condition
+    from netrun.paths import resolve_path as resolve_path
+
+_LATER = {
+    "NetDefinition": "netrun.dsl",
+    "format_salvo_condition": "netrun.expressions",
+    "parse_salvo_condition": "netrun.expressions",
+    "resolve_path": "netrun.paths",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'netrun' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
+
 __version__ = "0.1.0"
 __all__ = [
     "__version__",
@@ -39,6 +66,7 @@ __all__ = [
     *netrun.failures.__all__,
     *netrun.control.__all__,
     *netrun.net.__all__,
+    *_LATER,
 ]
 
 # %% [markdown]
