@@ -97,12 +97,12 @@ def did_you_mean(name: str, known: Any) -> str:
     from difflib import get_close_matches
 
     names = sorted(map(str, known))
-    near = get_close_matches(name[:100], names, n=1) or get_close_matches(name[:100].lower(), names, n=1)
+    alike = [each for each in names if abs(len(each) - len(name)) < 8 and len(each) < 100][:2000]
+    near = get_close_matches(name[:100], alike, n=1) or get_close_matches(name[:100].lower(), alike, n=1)
     if near:
         return f", did you mean `{near[0]}`?"
-    if not names:
-        return ""
-    return f"; there is {', '.join(f'`{name}`' for name in names[:20])}{', ...' if len(names) > 20 else ''}"
+    shown = ", ".join(f"`{each[:100]}`" for each in names[:20])
+    return f"; there is {shown}{', ...' if len(names) > 20 else ''}" if names else ""
 
 
 _WORD = re.compile(r"[\w-]+")

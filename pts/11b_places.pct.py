@@ -20,6 +20,7 @@
 #|export
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 # %% [markdown]
@@ -46,7 +47,7 @@ class Word(NamedTuple):
 
 _WORD = re.compile(
     r"""(?P<space>[ \t\r]+)
-    |(?P<newline>\n)
+    |(?P<newline>\n(?:[ \t\r]*+\n)*+)
     |(?P<comment>\#[^\n]*)
     |(?P<string>"{3}(?:[^\\]|\\.)*?"{3}"{0,2}|'{3}.*?'{3}'{0,2}|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')
     |(?P<sign>[\[\]{}=,.])
@@ -129,6 +130,9 @@ assert decoded('"""a\\\n   b"""')[0] == "ab"
 
 # %%
 #|exporti
+_MOST = 1_500_000  # words that are looked at, some 300 MB of them; what comes after has no place
+
+
 class Places:
     """Where each key and value of a TOML text stands, and its comments."""
 
@@ -140,7 +144,7 @@ class Places:
         self.after: dict[Path, list[str]] = {}  # comments at the end of a line
         self._pending: list[str] = []
         self._tables: dict[Path, int] = {}  # arrays of tables, and how many there are so far
-        self._words = [word for word in words(text) if word.kind != "space"]
+        self._words = list(islice((word for word in words(text) if word.kind != "space"), _MOST))
         self._at, self._last = 0, Path()
         self._read()
 

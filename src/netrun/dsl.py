@@ -41,6 +41,7 @@ from .reading import (
     PortDefinition,
     builtin_exception,
     is_path,
+    must_be_bounded,
     read,
 )
 from .writing import changed, text_of
@@ -152,7 +153,7 @@ class Resolver:
         if not self.failed:
             return
         wrong = Findings()
-        for path, error in self.failed:
+        for path, error in self.failed[:99]:
             wrong.value(path, error.findings[0].message)
         first = self.failed[0][1]
         text = definition.text
@@ -324,6 +325,7 @@ class NetDefinition(Description):
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], given: Mapping[Path, Any] | None = None) -> Self:
         """What a TOML file says. Raises `DslError`, and `OSError` for a file that cannot be read."""
+        must_be_bounded(os.stat(path).st_size, "bytes", os.fspath(path))
         with open(path, encoding="utf-8-sig", newline="") as file:
             try:
                 text = file.read()

@@ -3,6 +3,7 @@
 # %% pts/11b_places.pct.py 2
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 # %% pts/11b_places.pct.py 4
@@ -21,7 +22,7 @@ class Word(NamedTuple):
 
 _WORD = re.compile(
     r"""(?P<space>[ \t\r]+)
-    |(?P<newline>\n)
+    |(?P<newline>\n(?:[ \t\r]*+\n)*+)
     |(?P<comment>\#[^\n]*)
     |(?P<string>"{3}(?:[^\\]|\\.)*?"{3}"{0,2}|'{3}.*?'{3}'{0,2}|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')
     |(?P<sign>[\[\]{}=,.])
@@ -82,6 +83,9 @@ def _unescaped(text: str) -> str:
     return "" if text[1].isspace() else _ESCAPED.get(text[1], text[1])
 
 # %% pts/11b_places.pct.py 9
+_MOST = 1_500_000  # words that are looked at, some 300 MB of them; what comes after has no place
+
+
 class Places:
     """Where each key and value of a TOML text stands, and its comments."""
 
@@ -93,7 +97,7 @@ class Places:
         self.after: dict[Path, list[str]] = {}  # comments at the end of a line
         self._pending: list[str] = []
         self._tables: dict[Path, int] = {}  # arrays of tables, and how many there are so far
-        self._words = [word for word in words(text) if word.kind != "space"]
+        self._words = list(islice((word for word in words(text) if word.kind != "space"), _MOST))
         self._at, self._last = 0, Path()
         self._read()
 

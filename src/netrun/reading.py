@@ -5,6 +5,7 @@ __all__ = ['ConditionDefinition', 'Description', 'EdgeDefinition', 'NodeDefiniti
 # %% pts/11c_reading.pct.py 2
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -144,6 +145,13 @@ def _named_kind(value: Any) -> str:
     return "true or false" if isinstance(value, bool) else f"{_KINDS.get(type(value), 'a date or time')}{shown}"
 
 
+_MOST = 100  # findings that are told
+
+
+class Enough(Exception):
+    """So much is wrong that nothing more is looked at."""
+
+
 class Findings:
     """What is wrong with a text."""
 
@@ -155,11 +163,16 @@ class Findings:
 
     def key(self, path: Path, message: str) -> None:
         """The key at this path is wrong."""
-        self._noted.append((path, "key", message, None))
+        self._note(path, "key", message, None)
 
     def value(self, path: Path, message: str, inside: tuple[int, int] | None = None) -> None:
         """The value at this path is wrong, or what is `inside` of it."""
-        self._noted.append((path, "value", message, inside))
+        self._note(path, "value", message, inside)
+
+    def _note(self, path: Path, what: str, message: str, inside: tuple[int, int] | None) -> None:
+        self._noted.append((path, what, message, inside))
+        if len(self._noted) == _MOST:
+            raise Enough
 
     def without_text(self) -> list[DslFinding]:
         """All of them, of what was never a text."""
@@ -170,14 +183,14 @@ class Findings:
         places = Places(text)
         found = []
         for path, what, message, inside in self._noted:
-            outside = next((to for to in given if path[: len(to)] == to), None)
-            if outside is not None:
-                found.append((len(text), DslFinding(f"{'.'.join(map(str, path))}: {message}")))
-                continue
             span = places.inside(path, *inside) if inside else places.key(path) if what == "key" else places.value(path)
-            start, end = span or (0, 1)
-            found.append((start, finding_at(text, message, start, end)))
-        return [finding for _, finding in sorted(found, key=lambda each: each[0])]
+            if span is None or any(path[: len(outside)] == outside for outside in given):
+                found.append((len(text), DslFinding(f"{'.'.join(map(str, path))}: {message}")))
+            else:
+                found.append((span[0], finding_at(text, message, *span)))
+        told = [finding for _, finding in sorted(found, key=lambda each: each[0])]
+        more = [DslFinding(f"these are {_MOST} things; what else may be wrong was not looked at")]
+        return told if len(told) < _MOST else told + more
 
 # %% pts/11c_reading.pct.py 14
 class Tables:
@@ -560,7 +573,7 @@ def data_of(text: str, source: str | None = None) -> dict[str, Any]:
     """A TOML text as plain data. Raises `DslError`."""
     import tomllib
 
-    _must_be_bounded(text, source)
+    _must_be_sound(text, source)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -571,16 +584,21 @@ def data_of(text: str, source: str | None = None) -> dict[str, Any]:
         raise DslError([DslFinding("a number of too many digits")], source) from None
 
 
-def _must_be_bounded(text: str, source: str | None) -> None:
+def must_be_bounded(size: int, unit: str, source: str | None) -> None:
+    """Raise `DslError` for a text that is too large."""
+    if size > _LARGEST:
+        raise DslError([DslFinding(f"{size:,} {unit} are more than the {_LARGEST:,} that are read")], source)
+
+
+def _must_be_sound(text: str, source: str | None) -> None:
     if not isinstance(text, str):
         raise TypeError(f"a net as text is a text, not {text!r:.60}")
+    must_be_bounded(len(text), "characters", source)
     try:
         text.encode()
     except UnicodeEncodeError as error:
         at = finding_at(text, "half of a surrogate pair, which is no character", error.start, error.end)
         raise DslError([at._replace(snippet=ascii(at.snippet.split("\n")[0]))], source) from None
-    if len(text) > _LARGEST:
-        raise DslError([DslFinding(f"{len(text):,} characters are more than the {_LARGEST:,} that are read")], source)
     if _DOTS.search(text) is not None:
         from .places import longest_key
 
@@ -610,8 +628,9 @@ def read(text: str, source: str | None = None, given: Mapping[Path, Any] | None 
     data = data_of(text, source)
     for path, value in (given or {}).items():
         _put(data, path, value)
-    reader = Reader()
-    description = reader.net(data)
+    reader, description = Reader(), Description()
+    with suppress(Enough):
+        description = reader.net(data)
     if reader.wrong:
         raise DslError(reader.wrong.in_text(text, given or ()), source)
     return description
