@@ -165,8 +165,8 @@ def test_a_port_is_named_in_one_text(node_name, port_name):
 
 pieces = st.sampled_from(
     ["[nodes.A]", "[[edges]]", "[net]", "in_ports", "options", "when", "=", "{", "}", "[", "]", '"', "'", '"""', "a",
-     ".", ",", "\n", "#", " ", "nonempty(in)", "\\", "1", "-", "1979-05-27", "\r\n", "from = ", "true", "\x00", "\ud800",
-     "nodes.A.in_ports = ", '["in"]', "meta", "e9"]
+     ".", ",", "\n", "#", " ", "nonempty(in)", "\\", "1", "-", "1979-05-27", "\r\n", "from = ", "true", "\x00",
+     "\ud800", "nodes.A.in_ports = ", '["in"]', "meta", "e9"]
 )  # fmt: skip
 
 
