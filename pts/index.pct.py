@@ -136,6 +136,38 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # %% [markdown]
 # It prints `{'Square.out': [0, 1, 4, 9]}`: what was sent from the one output port that has no edge.
 #
+# ## The same net as text
+#
+# A net can be a TOML file that names its functions. This one is [first_net.toml](pts/examples/first_net.toml), its
+# functions are in `first_net.py` beside it.
+#
+# ```toml
+# # Numbers, and their squares.
+# edges = [{ from = "Count.out", to = "Square.in" }]
+#
+# [nodes.Count]
+# out_ports = ["out"]
+# out_salvo_conditions.send = { when = "nonempty(out)" }
+# exec_node_func = "first_net.send_numbers"
+#
+# [nodes.Square]
+# in_ports = ["in"]
+# out_ports = ["out"]
+# in_salvo_conditions.one = { when = "nonempty(in)", ports = { in = 1 } }
+# out_salvo_conditions.send = { when = "nonempty(out)" }
+# exec_node_func = "first_net.send_square"
+# ```
+#
+# ```
+# netrun run pts/examples/first_net.toml     # prints what comes out, as JSON lines
+# netrun show pts/examples/first_net.toml    # draws it
+# netrun validate my_net.toml                # says everything that is wrong, with line and caret
+# ```
+#
+# In Python it is `Net.from_toml(text)` or `Net.load_definition(path)`, and `net.to_toml()` the way back. Templates for
+# common nodes are in [netrun.factories](nbs/10c_factories.ipynb); a text from a stranger is code from a stranger, unless
+# `allow=["myapp"]` says what it may name.
+#
 # ## The house
 #
 # ```
@@ -165,7 +197,12 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [05_remote](nbs/05_remote.ipynb), [05b_workers](nbs/05b_workers.ipynb), [05c_pools](nbs/05c_pools.ipynb) | an attempt as bytes; threads, processes and executors; many epochs at once |
 # | [06_limits](nbs/06_limits.ipynb) | how often and how many at once |
 # | [09_control](nbs/09_control.ipynb) | start, step, pause, resume, stop, poll; in the background |
+# | [10_paths](nbs/10_paths.ipynb), [10b_making](nbs/10b_making.ipynb), [10c_factories](nbs/10c_factories.ipynb) | functions by import path; node templates, and those that come with netrun |
+# | [11_expressions](nbs/11_expressions.ipynb) | salvo conditions as text |
+# | [11b_places](nbs/11b_places.ipynb), [11c_reading](nbs/11c_reading.ipynb), [11d_writing](nbs/11d_writing.ipynb), [11e_dsl](nbs/11e_dsl.ipynb) | nets as TOML: where things stand, reading, writing, `NetDefinition` |
+# | [11f_drawing](nbs/11f_drawing.ipynb), [11g_schema](nbs/11g_schema.ipynb) | drawings of a text; its JSON Schema |
 # | [12_net](nbs/12_net.ipynb) | the face |
+# | [16_cli](nbs/16_cli.ipynb) | the command line |
 # | [examples](nbs/examples) | a census of the standard library |
 #
 # ## What works, and what is to come
@@ -181,7 +218,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | `start(threaded=True)`, `poll`, `wait_until_blocked`; SIGINT and SIGTERM | works |
 # | thread pools, process pools with workers that may die, `concurrent.futures` executors | works |
 # | Dask as an executor, tested | to come |
-# | history, logs, port types, TOML, factories, checkpoints | to come |
+# | nets as TOML, salvo expressions, factories, the command line | works |
+# | history, logs, port types, checkpoints; `netrun history` and `netrun run --checkpoint` | to come |
 #
 # ## What it costs
 #

@@ -297,6 +297,19 @@ def _told_again(teller: Teller, net: "Net", options: dict[str, Any]) -> dict[str
     return told | teller.options(("net",), net._config, others)
 
 # %% pts/11e_dsl.pct.py 11
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text to a file. What was there is there until all of the new one is."""
+    beside = f"{os.fspath(path)}.{os.getpid()}.tmp"
+    try:
+        with open(beside, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        os.replace(beside, path)
+    except BaseException:
+        if os.path.exists(beside):
+            os.remove(beside)
+        raise
+
+# %% pts/11e_dsl.pct.py 13
 @dataclass
 class NetDefinition(Description):
     """A net as data: `options` and `meta` of the net, `nodes` by name, `edges`.
@@ -363,16 +376,7 @@ class NetDefinition(Description):
 
     def save(self, path: str | os.PathLike[str], missing: str = "raise") -> None:
         """Write `to_toml` to a file, which is there in full or not at all."""
-        text = self.to_toml(missing)
-        beside = f"{os.fspath(path)}.{os.getpid()}.tmp"
-        try:
-            with open(beside, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-            os.replace(beside, path)
-        except BaseException:
-            if os.path.exists(beside):
-                os.remove(beside)
-            raise
+        write_whole(path, self.to_toml(missing))
 
     def build(self, resolve: bool = True, allow: Iterable[str] | None = None, **options: Any) -> "Net":
         """The net that this describes.
