@@ -138,7 +138,8 @@ def make_node(path: str, args: Mapping[str, Any], allow: Iterable[str] | None = 
         )
     made = Made(path, dict(given), spec, tuple(functions))
     with suppress(TypeError):  # what cannot be referred to weakly, None too, is not known again
-        _made.setdefault(functions[0], []).append(made)
+        kept = made._replace(functions=(None, *functions[1:]))  # what holds its own key would stay for ever
+        _made.setdefault(functions[0], []).append(kept)
     return made
 
 
@@ -148,7 +149,7 @@ def made_by_factory(functions: tuple[Any, ...]) -> list[Made]:
         known = _made.get(functions[0], [])
     except TypeError:
         return []
-    return [made for made in known if all(a is b for a, b in zip(made.functions, functions, strict=True))]
+    return [made for made in known if all(a is b for a, b in zip(made.functions[1:], functions[1:], strict=True))]
 
 
 # %% [markdown]

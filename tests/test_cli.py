@@ -122,7 +122,8 @@ def test_values_come_from_a_pipe_and_go_into_files(folder):
     """As JSON lines; empty lines are nothing."""
     (folder / "more.jsonl").write_text("\n5\n\n6")
     code, out, err = netrun(
-        folder, "run", "net.toml", "--input", "Square.in=@-", "--input", "Square.in=@more.jsonl", "--input", "Square.in=7",
+        folder, "run", "net.toml", "--input", "Square.in=@-", "--input", "Square.in=@more.jsonl", "--input",
+        "Square.in=7",
         "--output", "Square.out=squares.jsonl", text="10\n11\n",
     )  # fmt: skip
     assert (code, out, err) == (0, "", "")

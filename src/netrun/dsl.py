@@ -117,8 +117,8 @@ def described_node(node: Node) -> NodeDefinition:
 
 
 def described_graph(graph: Graph) -> Description:
-    """What a graph is."""
-    nodes = {name: described_node(node) for name, node in graph.nodes().items()}
+    """What a graph is. Its nodes are in the order of their names, since the simulator keeps no other."""
+    nodes = {name: described_node(node) for name, node in sorted(graph.nodes().items())}
     ends = sorted(
         ((e.source.node_name, e.source.port_name), (e.target.node_name, e.target.port_name)) for e in graph.edges()
     )
@@ -281,7 +281,8 @@ def definition_of(net: "Net") -> "NetDefinition":
                 node = definition.nodes[name] = replace(whole, options=node.options, meta=node.meta)
             teller.functions(name, node, functions)
         if task.config != old_config:
-            node.options = teller.options(("nodes", name, "options"), task.config, NODE_OPTIONS, node.options)
+            told = teller.options(("nodes", name, "options"), task.config, NODE_OPTIONS, node.options)
+            node.options = {key: told[key] for key in node.options if key in told} | told  # in the order of before
     definition.missing = teller.missing
     return definition
 
