@@ -1,4 +1,4 @@
-"""Factories: the protocol and its mistakes; the templates that come with netrun, on every carrier and from text alone."""
+"""Factories: the protocol and its mistakes; the templates that netrun ships, on every carrier and from text alone."""
 
 import gc
 import sys
