@@ -246,12 +246,15 @@ def with_comments(lines: list[Line], before: Mapping[Path, list[str]], after: Ma
         for length in range(len(path), 0, -1):
             there.setdefault(path[:length], number)
     above: dict[int | None, list[str]] = {}
-    behind: dict[int | None, list[str]] = {}
+    behind: dict[int | None, str] = {}
     for path, comments in before.items():
         above.setdefault(_at(path, there), []).extend(comments)
     for path, comments in after.items():
         at = _at(path, there)
-        (above if at is None else behind).setdefault(at, []).extend(comments)
+        first = 0 if at is None or at in behind else 1  # a line has one comment behind it
+        if first:
+            behind[at] = comments[0]
+        above.setdefault(at, []).extend(comments[first:])
     written = []
     for number, (_, line) in enumerate(lines):
         indent = re.match(r"\n? *", line)
@@ -260,7 +263,7 @@ def with_comments(lines: list[Line], before: Mapping[Path, list[str]], after: Ma
             written.append(f"{space}{comment}")
             space = space.lstrip("\n")
             line = line.lstrip("\n") if not space.strip(" ") else line
-        written.append(" ".join([f"{line} ", *behind[number]]) if number in behind else line)
+        written.append(f"{line}  {behind[number]}" if number in behind else line)
     written += ["", *above[None]] if None in above else []
     return "\n".join(written).lstrip("\n") + "\n" if written else ""
 
