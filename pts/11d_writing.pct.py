@@ -374,7 +374,7 @@ def _item(path: Path, value: Any) -> Any:
 
     if not _has_header(path):
         return tomlkit.value(value_text(value))
-    table: Any = tomlkit.parse("\n".join(line for _, line in _headed(path, value)))
+    table: Any = tomlkit.parse("".join(f"{line}\n" for _, line in _headed(path, value)))
     for key in path:
         table = table[key]
     return table

@@ -205,13 +205,15 @@ class _Out:
         from json import dumps
 
         for port, values in outputs.items():
+            file = self._files.get(port, sys.stdout)
+            is_narrow = (file.encoding or "").lower() not in ("utf-8", "utf8")
             for value in values:
                 try:
-                    line = dumps(value if self._files else {port: value}, ensure_ascii=False, allow_nan=False)
+                    line = dumps(value if self._files else {port: value}, ensure_ascii=is_narrow, allow_nan=False)
                 except (TypeError, ValueError, RecursionError) as error:
                     what = f"a {type(value).__name__} that came out at {port} cannot be written as JSON: {error}"
                     raise Trouble(f"error: {what}", DATA) from None
-                print(line, file=self._files.get(port, sys.stdout))
+                print(line, file=file)
         sys.stdout.flush()
 
 # %% pts/16_cli.pct.py 11
