@@ -413,9 +413,9 @@ class Options(Tables):
                 (*path, "executor_pools"), "executors cannot be text: give them as `executor_pools=` in Python"
             )
         for kind in ("thread_pools", "process_pools"):
-            pools = self._pools((*path, kind), options.pop(kind, {}))
-            if pools:
-                options[kind] = pools
+            options[kind] = self._pools((*path, kind), options.get(kind, {}))
+            if not options[kind]:
+                del options[kind]
         for name in [name for name, kind in NET_OPTIONS.items() if kind == "callable" and name in options]:
             if not self.a(str, (*path, name), options[name], "an import path"):
                 del options[name]
