@@ -199,8 +199,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [09_control](nbs/09_control.ipynb) | start, step, pause, resume, stop, poll; in the background |
 # | [10_paths](nbs/10_paths.ipynb), [10b_making](nbs/10b_making.ipynb), [10c_factories](nbs/10c_factories.ipynb) | functions by import path; node templates, and those that come with netrun |
 # | [11_expressions](nbs/11_expressions.ipynb) | salvo conditions as text |
-# | [11b_places](nbs/11b_places.ipynb), [11c_reading](nbs/11c_reading.ipynb), [11d_writing](nbs/11d_writing.ipynb), [11e_dsl](nbs/11e_dsl.ipynb) | nets as TOML: where things stand, reading, writing, `NetDefinition` |
-# | [11f_drawing](nbs/11f_drawing.ipynb), [11g_schema](nbs/11g_schema.ipynb) | drawings of a text; its JSON Schema |
+# | [11b_places](nbs/11b_places.ipynb), [11c_description](nbs/11c_description.ipynb), [11d_reading](nbs/11d_reading.ipynb), [11e_writing](nbs/11e_writing.ipynb), [11f_dsl](nbs/11f_dsl.ipynb) | nets as TOML: where things stand, reading, writing, `NetDefinition` |
+# | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | drawings of a text; its JSON Schema |
 # | [12_net](nbs/12_net.ipynb) | the face |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
 # | [examples](nbs/examples) | a census of the standard library |

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from netrun import DslError, FactoryError, Net, NetDefinition
+from netrun.description import NET_OPTIONS, NODE_OPTIONS
 from netrun.making import FUNCTIONS
-from netrun.reading import NET_OPTIONS, NODE_KEYS, NODE_OPTIONS, data_of
+from netrun.reading import NODE_KEYS, data_of
 from netrun.writing import data_of as plain
 from netrun.writing import formatted, lines_of, text_of
 

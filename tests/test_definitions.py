@@ -10,7 +10,7 @@ import pytest
 import netrun
 from netrun import ConfigError, DslError, Graph, GraphError, Net, NetDefinition, NetrunError, Node
 from netrun.core import NetConfig, NodeConfig
-from netrun.reading import NET_OPTIONS, NODE_OPTIONS
+from netrun.description import NET_OPTIONS, NODE_OPTIONS
 from tests import corpus_nodes
 from tests.graphs import at_least, chain, edge, graph, node
 from tests.graphs import entry as entry_of

@@ -127,7 +127,7 @@ def _in_threads(definition: "NetDefinition", count: int) -> None:
 def _port_and(what: str, option: str, text: str) -> tuple[str, str]:
     """The port, as `Net.run` knows it, and what it is to get or where it goes."""
     from .expressions import Misread
-    from .reading import read_ref
+    from .description import read_ref
 
     port, sign, rest = text.partition("=")
     try:
@@ -205,7 +205,7 @@ class _Out:
         from json import dumps
 
         for port, values in outputs.items():
-            file = self._files.get(port, sys.stdout)
+            file: Any = self._files.get(port, sys.stdout)
             is_narrow = (file.encoding or "").lower() not in ("utf-8", "utf8")
             for value in values:
                 try:

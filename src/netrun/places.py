@@ -86,19 +86,45 @@ def _unescaped(text: str) -> str:
 _MOST = 1_500_000  # words that are looked at, some 300 MB of them; what comes after has no place
 
 
-class Places:
-    """Where each key and value of a TOML text stands, and its comments."""
+class Walk:
+    """Goes through the words of a text, and keeps its comments."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.keys: dict[Path, Span] = {}
-        self.values: dict[Path, Span] = {}
         self.before: dict[Path, list[str]] = {}  # comments on lines of their own, by what comes next; () is the end
         self.after: dict[Path, list[str]] = {}  # comments at the end of a line
         self._pending: list[str] = []
-        self._tables: dict[Path, int] = {}  # arrays of tables, and how many there are so far
         self._words = list(islice((word for word in words(text) if word.kind != "space"), _MOST))
         self._at, self._last = 0, Path()
+
+    def _next(self) -> Word | None:
+        """The next word that says something. Comments on the way are kept."""
+        while self._at < len(self._words):
+            word = self._words[self._at]
+            if word.kind == "comment":
+                begins = self._at == 0 or self._words[self._at - 1].kind == "newline"
+                (self._pending if begins else self.after.setdefault(self._last, [])).append(word.text.rstrip())
+            elif word.kind != "newline":
+                return word
+            self._at += 1
+        return None
+
+    def _name(self, path: Path) -> None:
+        """What comes next is this: comments before it are its."""
+        self._last = path
+        if self._pending:
+            self.before.setdefault(path, []).extend(self._pending)
+            self._pending = []
+
+# %% pts/11b_places.pct.py 11
+class Places(Walk):
+    """Where each key and value of a TOML text stands, and its comments."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+        self.keys: dict[Path, Span] = {}
+        self.values: dict[Path, Span] = {}
+        self._tables: dict[Path, int] = {}  # arrays of tables, and how many there are so far
         self._read()
 
     def key(self, path: Path) -> Span | None:
@@ -136,25 +162,6 @@ class Places:
                 self._value(path)
         if self._pending:
             self.before[()] = self._pending
-
-    def _next(self) -> Word | None:
-        """The next word that says something. Comments on the way are kept."""
-        while self._at < len(self._words):
-            word = self._words[self._at]
-            if word.kind == "comment":
-                begins = self._at == 0 or self._words[self._at - 1].kind == "newline"
-                (self._pending if begins else self.after.setdefault(self._last, [])).append(word.text.rstrip())
-            elif word.kind != "newline":
-                return word
-            self._at += 1
-        return None
-
-    def _name(self, path: Path) -> None:
-        """What comes next is this: comments before it are its."""
-        self._last = path
-        if self._pending:
-            self.before.setdefault(path, []).extend(self._pending)
-            self._pending = []
 
     def _header(self) -> Path:
         """A table's name in brackets, and the path of the table."""

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from netrun.reading import Description, EdgeDefinition
+from netrun.description import Description, EdgeDefinition
 
 # %% [markdown]
 # ## What is drawn

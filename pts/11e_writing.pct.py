@@ -26,15 +26,15 @@ from typing import Any
 
 from netrun.making import FUNCTIONS
 from netrun.places import Path, Places
-from netrun.reading import (
+from netrun.description import (
     ConditionDefinition,
     Description,
     EdgeDefinition,
     NodeDefinition,
     PortDefinition,
-    read,
     write_ref,
 )
+from netrun.reading import read
 
 # %% [markdown]
 # ## Plain data

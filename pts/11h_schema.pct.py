@@ -23,7 +23,7 @@ from typing import Any
 from netrun.core import NetConfig, NodeConfig
 from netrun.making import FUNCTIONS
 from netrun.pools import POOL_OPTIONS
-from netrun.reading import NET_OPTIONS, NODE_OPTIONS
+from netrun.description import NET_OPTIONS, NODE_OPTIONS
 
 # %%
 #|exporti

@@ -49,24 +49,22 @@ from netrun_sim import (
 )
 
 from netrun.core import ConfigError, DslError, DslFinding, FactoryError, ImportPathError, NetConfig, NodeConfig
-from netrun.expressions import format_salvo_condition, parse_salvo_condition
-from netrun.making import FUNCTIONS, args_as_text, factory_at, made_by_factory, make_node, spec_of, why_no_text
-from netrun.paths import path_of, resolve_path, why_no_path
-from netrun.places import Path
-from netrun.reading import (
+from netrun.description import (
     NET_OPTIONS,
     NODE_OPTIONS,
     ConditionDefinition,
     Description,
     EdgeDefinition,
-    Findings,
     NodeDefinition,
     PortDefinition,
     builtin_exception,
     is_path,
-    must_be_bounded,
-    read,
 )
+from netrun.expressions import format_salvo_condition, parse_salvo_condition
+from netrun.making import FUNCTIONS, args_as_text, factory_at, made_by_factory, make_node, spec_of, why_no_text
+from netrun.paths import path_of, resolve_path, why_no_path
+from netrun.places import Path
+from netrun.reading import Findings, must_be_bounded, read
 from netrun.writing import changed, text_of
 
 if TYPE_CHECKING:
@@ -347,6 +345,94 @@ def _told_again(teller: Teller, net: "Net", options: dict[str, Any]) -> dict[str
 
 
 # %% [markdown]
+# ## Building
+#
+# First everything that the text names is found, or told; then factories are asked, the graph is made, and the net.
+
+
+# %%
+#|exporti
+_NONE = (None,) * len(FUNCTIONS)
+
+
+class Building:
+    """Makes a net of a definition."""
+
+    def __init__(self, definition: "NetDefinition", resolve: bool, allow: Iterable[str] | None) -> None:
+        self.definition, self.resolve = definition, resolve
+        self._resolver = Resolver(allow)
+
+    def net(self, options: dict[str, Any]) -> "Net":
+        """The net. Its `options` take the place of those of the definition."""
+        from netrun.net import Net
+
+        nodes = self.definition.nodes
+        made = {name: self._made(name, node, str(node.factory)) for name, node in nodes.items() if node.factory}
+        functions = {name: self._functions(name, node, made) for name, node in nodes.items() if self.resolve}
+        configs = {name: self._config(name, node) for name, node in nodes.items() if node.options}
+        net_options = self._net_options()
+        self._resolver.check(self.definition)
+        specs = {name: spec for name, (spec, _) in made.items()}
+        graph = Graph(
+            [sim_node(name, node, specs.get(name, {})) for name, node in nodes.items()],
+            [sim_edge(edge) for edge in self.definition.edges],
+        )
+        net = Net(graph, **{**net_options, "meta": self.definition.meta or None, **options})
+        for name, given in functions.items():
+            if any(func is not None for func in given):
+                net.set_node_exec(name, *given)
+        for name, config in configs.items():
+            net.set_node_config(name, **config)
+        built = {name: (functions.get(name, _NONE), net.get_node_config(name)) for name in nodes}
+        net._remember(deepcopy(self.definition), built, options)
+        return net
+
+    def _made(self, name: str, node: NodeDefinition, path: str) -> tuple[dict[str, Any], tuple[Any, ...]]:
+        """The spec and the functions that a node's factory makes."""
+        try:
+            if self.resolve:
+                made = make_node(path, node.factory_args, self._resolver.allow)
+                return made.spec, made.functions
+            if path.startswith("netrun.factories."):
+                return spec_of(path, factory_at(path), node.factory_args), _NONE
+        except ImportPathError as error:
+            named = next((key for key, value in node.factory_args.items() if value == error.path), None)
+            at = ("nodes", name, "factory") if named is None else ("nodes", name, "factory_args", named)
+            self._resolver.failed.append((at, error))
+            return {}, _NONE
+        except FactoryError as error:
+            raise FactoryError(path, f"node {name!r}: {error.what}") from (error.__cause__ or error)
+        if not node.in_ports and not node.out_ports:
+            raise FactoryError(
+                path, f"node {name!r}: its ports are not in the text, and resolve=False imports no factory"
+            )
+        return {}, _NONE
+
+    def _functions(self, name: str, node: NodeDefinition, made: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The four functions of a node: those that the text names, else those of its factory."""
+        from_factory = made[name][1] if node.factory else _NONE
+        paths = [getattr(node, key) for key in FUNCTIONS]
+        return tuple(
+            func if path is None else self._resolver.named(("nodes", name, key), path)
+            for key, path, func in zip(FUNCTIONS, paths, from_factory, strict=True)
+        )
+
+    def _config(self, name: str, node: NodeDefinition) -> dict[str, Any]:
+        """The options of a node. Without imports there are no exception classes."""
+        if self.resolve:
+            return self._resolver.node_options(name, node.options)
+        return {key: value for key, value in node.options.items() if NODE_OPTIONS[key] != "exceptions"}
+
+    def _net_options(self) -> dict[str, Any]:
+        """The options of the net. Without imports, those that are no import paths and do not need one."""
+        options = self.definition.options
+        if self.resolve:
+            return self._resolver.net_options(options)
+        plain = {key: value for key, value in options.items() if not is_path(key, NET_OPTIONS[key], value)}
+        return {key: value for key, value in plain.items() if (key, value) != ("dead_letter_queue", "callback")}
+
+
+# %% [markdown]
 # ## A file, in full or not at all
 
 
@@ -449,71 +535,7 @@ class NetDefinition(Description):
 
         Raises `ImportPathError` with all paths that lead to nothing, `FactoryError`, `GraphError`, `ConfigError`.
         """
-        from netrun.net import Net
-
-        resolver = Resolver(allow)
-        made = {name: self._made(name, node, resolve, resolver) for name, node in self.nodes.items() if node.factory}
-        functions = {name: self._functions(name, node, made, resolver) for name, node in self.nodes.items() if resolve}
-        configs = {
-            name: self._config(name, node, resolve, resolver) for name, node in self.nodes.items() if node.options
-        }
-        net_options = resolver.net_options(self.options) if resolve else self._plain_options()
-        resolver.check(self)
-        nodes = [sim_node(name, node, made[name][0] if node.factory else {}) for name, node in self.nodes.items()]
-        graph = Graph(nodes, [sim_edge(edge) for edge in self.edges])
-        net = Net(graph, **{**net_options, "meta": self.meta or None, **options})
-        for name, given in functions.items():
-            if any(func is not None for func in given):
-                net.set_node_exec(name, *given)
-        for name, config in configs.items():
-            net.set_node_config(name, **config)
-        built = {name: (functions.get(name, (None,) * 4), net.get_node_config(name)) for name in self.nodes}
-        net._remember(deepcopy(self), built, options)
-        return net
-
-    def _made(self, name: str, node: NodeDefinition, resolve: bool, resolver: Resolver) -> tuple[dict[str, Any], Any]:
-        """The spec and the functions that a node's factory makes."""
-        path = str(node.factory)
-        try:
-            if resolve:
-                made = make_node(path, node.factory_args, resolver.allow)
-                return made.spec, made.functions
-            if path.startswith("netrun.factories."):
-                return spec_of(path, factory_at(path), node.factory_args), None
-        except ImportPathError as error:
-            named = next((key for key, value in node.factory_args.items() if value == error.path), None)
-            at = ("nodes", name, "factory") if named is None else ("nodes", name, "factory_args", named)
-            resolver.failed.append((at, error))
-            return {}, (None,) * 4
-        except FactoryError as error:
-            raise FactoryError(path, f"node {name!r}: {error.what}") from (error.__cause__ or error)
-        if not node.in_ports and not node.out_ports:
-            raise FactoryError(
-                path, f"node {name!r}: its ports are not in the text, and resolve=False imports no factory"
-            )
-        return {}, None
-
-    def _functions(
-        self, name: str, node: NodeDefinition, made: Mapping[str, Any], resolver: Resolver
-    ) -> tuple[Any, ...]:
-        """The four functions of a node."""
-        from_factory = made[name][1] if node.factory else (None,) * 4
-        paths = [getattr(node, key) for key in FUNCTIONS]
-        return tuple(
-            func if path is None else resolver.named(("nodes", name, key), path)
-            for key, path, func in zip(FUNCTIONS, paths, from_factory, strict=True)
-        )
-
-    def _config(self, name: str, node: NodeDefinition, resolve: bool, resolver: Resolver) -> dict[str, Any]:
-        """The options of a node. Without imports there are no exception classes."""
-        if resolve:
-            return resolver.node_options(name, node.options)
-        return {key: value for key, value in node.options.items() if NODE_OPTIONS[key] != "exceptions"}
-
-    def _plain_options(self) -> dict[str, Any]:
-        """The options of the net that are no import paths, and do not need one."""
-        plain = {key: value for key, value in self.options.items() if not is_path(key, NET_OPTIONS[key], value)}
-        return {key: value for key, value in plain.items() if (key, value) != ("dead_letter_queue", "callback")}
+        return Building(self, resolve, allow).net(options)
 
 
 # %% [markdown]
