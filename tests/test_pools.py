@@ -751,6 +751,31 @@ def test_a_thread_that_hangs_is_abandoned_and_counted() -> None:
     assert isinstance(next(iter(net.dead_letter_queue)).exception, EpochTimeout)
 
 
+def test_a_worker_that_outlives_its_run_is_not_used_by_the_next() -> None:
+    """It was abandoned, the run has ended without it, and then it returns."""
+    release, returned = threading.Event(), threading.Event()
+
+    def hang(ctx, packets):
+        value = ctx.consume_packet(packets["in"][0])
+        if value == "hang":
+            release.wait(20)
+            threading.Timer(0.05, returned.set).start()
+        else:
+            ctx.send("out", value)
+
+    net = pooled("thread", hang, ["hang"], size=1, timeout=0.05, on_error="continue")
+    net.start()
+    net.set_node_config("A", timeout=None)
+    release.set()
+    assert returned.wait(20)
+    net.inject_packets("A", "in", ["fine"])
+    net.start(threaded=True)
+    assert net.wait_until_blocked(10)
+    assert net.poll().pools["p"].size == 1
+    net.stop()
+    assert net.take_outputs("A", "out") == ["fine"]
+
+
 def test_who_waits_for_the_only_worker_goes_on_when_it_returns() -> None:
     """The worker was abandoned; nothing else would wake the net."""
     release = threading.Event()

@@ -321,6 +321,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 # %% pts/05b_workers.pct.py 14
+START_WITHIN = 60.0  # seconds that a process may take until it is ready
 KILL_AFTER = 1.0  # seconds from SIGTERM to SIGKILL
 STOP_WITHIN = 10.0  # seconds that stop functions may take
 
@@ -422,11 +423,12 @@ class ProcessWorker(Worker):
         super().__init__(pool, name)
 
     def _stop_it(self) -> bool:
-        """End the process, unless it is done with the attempt: what unpickling its answer does here cannot be stopped."""
+        """End the process. Not if it is still starting, which is of use to the next attempt; nor if it is done with this
+        one: what unpickling its answer does here cannot be stopped."""
         if self._is_back:
             return False
         process = self._process
-        if process is not None:
+        if process is not None and self._is_ready:
             process.terminate()
             self._killer = Timer(KILL_AFTER, process.kill)
             self._killer.daemon = True
@@ -456,8 +458,8 @@ class ProcessWorker(Worker):
 
     def _run(self, attempt: Attempt) -> None:
         try:
-            if not self._is_sent:
-                self._send_it(attempt)
+            if not self._is_sent and not self._send_it(attempt):
+                return
             answer, values = pickle.loads(self._receive())
             values = self._receive() if values is None else values
         except (EOFError, OSError):
@@ -468,15 +470,19 @@ class ProcessWorker(Worker):
             self._is_back = True
         replay(attempt, answer, values)
 
-    def _send_it(self, attempt: Attempt) -> None:
+    def _send_it(self, attempt: Attempt) -> bool:
+        """Send an attempt, and before it what the process must know. False if it is over before that."""
         key, code = self._pool.code_for(attempt)
         message, blob = pack(attempt, self._pool.ledger.values)
         self._make_ready()
+        if self._stopped:  # it was over before the process was ready
+            return False
         if key not in self._known:
             self._connection.send_bytes(pickle.dumps(("code", key, code)))
             task = attempt.task
             self._known[key] = task.node_name if task.starts_in_workers() and task.stop_node_func is not None else ""
         _send(self._connection, ("run", key, message), blob)
+        return True
 
     def _make_ready(self) -> None:
         """Have a process that is ready. One that ends before has run nothing yet, so another one is started."""
@@ -485,11 +491,13 @@ class ProcessWorker(Worker):
             if self._is_ready:
                 return
             try:
-                self._receive()
-                self._is_ready = True
-            except EOFError:
+                self._receive(START_WITHIN)
+                with self._lock:
+                    self._is_ready = True
+            except (EOFError, TimeoutError):
+                self._process.kill()
                 if is_last or self._stopped:
-                    raise
+                    raise EOFError from None
                 self._bury()
 
     def _have_process(self) -> None:
@@ -499,10 +507,7 @@ class ProcessWorker(Worker):
         if self._process is None:
             process, self._connection = _start_process(self._method, self._pool.name, self.name)
             self._wait = _waiter(self._connection, process.sentinel)
-            with self._lock:
-                self._process = process
-                if self._stopped:  # meanwhile
-                    process.kill()
+            self._process = process
 
     def _receive(self, timeout: float | None = None) -> Any:
         """The next part of an answer. Raises `EOFError` when the process has ended. (That the pipe is closed does not tell
@@ -532,7 +537,7 @@ class ProcessWorker(Worker):
 
     def _before_next(self, stopped: bool) -> None:
         """A process that has gone is replaced here, so that the next attempt does not wait for it."""
-        if self._process is not None and stopped:
+        if self._killer is not None:
             self._bury()
         if self._process is None and not self._is_ending:
             with suppress(Exception):  # the next attempt will try again, and say so
