@@ -407,8 +407,8 @@ class NodeConfig:
     dead_letter_queue: whether an epoch that is given up leaves a dead letter.
     capture_stdout: whether what the node function prints goes to the log of its epoch, see `Net.get_epoch_log`. False: it goes
         where the process's prints go.
-    echo_stdout: whether what is captured is printed, too. Of a function that runs in another process it comes when the attempt
-        has ended.
+    echo_stdout: whether what is captured is printed, too. Of a function that runs in an executor it comes when the attempt has
+        ended.
     """
 
     defer_net_actions: bool = False

@@ -44,7 +44,17 @@ from netrun.core import NetStateError, WorkerDied
 from netrun.driver import FINISHED, Report, call, call_with, report_in_time, run_now
 from netrun.execution import Attempt, Ending, Outcome, Task, outcome_of
 from netrun.ledger import Ledger
-from netrun.remote import RemoteNode, is_plain, pack, pack_exception, replay, run_packed, unpack_exception
+from netrun.remote import (
+    RemoteNode,
+    Tell,
+    is_plain,
+    pack,
+    pack_exception,
+    replay,
+    run_packed,
+    take_prints,
+    unpack_exception,
+)
 from netrun.values import run_coroutine
 
 # %% [markdown]
@@ -310,11 +320,11 @@ class _Served:
         """Know a node's code under this key."""
         self._nodes[key] = RemoteNode(code)
 
-    def run(self, key: int, message: bytes, blob: bytes) -> tuple[bytes, bytes]:
-        """Run an attempt; start its node first if need be."""
+    def run(self, key: int, message: bytes, blob: bytes, tell: Tell | None = None) -> tuple[bytes, bytes]:
+        """Run an attempt; start its node first if need be. `tell` is called with each line that it prints."""
         node = self._nodes[key]
         node.before = lambda: self._start(node)
-        return run_packed(node, message, blob, self.started.run)
+        return run_packed(node, message, blob, self.started.run, tell)
 
     def _start(self, node: RemoteNode) -> None:
         _, start, stop = node.functions
@@ -330,6 +340,10 @@ def serve(connection: Any, pool_name: str, worker_name: str) -> None:
     _mask("SIG_UNBLOCK")
     Thread(target=_end_with_parent, daemon=True).start()
     served = _Served(pool_name, worker_name)
+
+    def tell(line: Any) -> None:
+        connection.send_bytes(pickle.dumps((None, [line])))
+
     while True:
         try:
             what, *arguments = pickle.loads(connection.recv_bytes())
@@ -339,7 +353,7 @@ def serve(connection: Any, pool_name: str, worker_name: str) -> None:
             served.learn(*arguments)
         elif what == "run":
             key, message, blob = arguments
-            answer, values = served.run(key, message, connection.recv_bytes() if blob is None else blob)
+            answer, values = served.run(key, message, connection.recv_bytes() if blob is None else blob, tell)
             _flush(sys.stdout, sys.stderr)
             _send(connection, (answer,), values)
         elif what == "stop":
@@ -525,7 +539,9 @@ class ProcessWorker(Worker):
         try:
             if not self._is_sent:
                 self._send_it(attempt)
-            answer, values = pickle.loads(self._receive())
+            while (parts := pickle.loads(self._receive()))[0] is None:  # no answer yet: it has printed something
+                take_prints(attempt, parts[1])
+            answer, values = parts
             values = self._receive() if values is None else values
         except (EOFError, OSError):
             if self._process is None:
