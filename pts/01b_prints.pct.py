@@ -20,7 +20,8 @@
 #
 # `CURRENT` is a context variable: each task has its own, each thread too, and what a function starts with its context (tasks,
 # `asyncio.to_thread`) has its. A thread that a function starts by itself has none, so its prints are left alone. So is what
-# is written to anything but `sys.stdout`: stderr, files, `logging`.
+# is written to anything but `sys.stdout`: stderr, files, `logging`. A worker process has a stand-in of its own, and sends each
+# line over as it is printed; an executor's lines come with its answer.
 
 # %%
 #|default_exp prints
