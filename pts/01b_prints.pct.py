@@ -28,6 +28,7 @@
 
 # %%
 #|export
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -58,6 +59,15 @@ def current_epoch() -> Epoch | None:
     worker processes too."""
     holder = CURRENT.get()
     return None if holder is None else holder.epoch
+
+
+def _forget() -> None:
+    """In a process that was forked off: what it prints is nobody's here, so it goes to stdout."""
+    CURRENT.set(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 # %% [markdown]

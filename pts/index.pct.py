@@ -151,7 +151,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [08_port_types](nbs/08_port_types.ipynb) | what a port takes |
 # | [09_control](nbs/09_control.ipynb) | start, step, pause, resume, stop, poll; in the background |
 # | [12_net](nbs/12_net.ipynb) | the face |
-# | [examples](nbs/examples) | a census of the standard library |
+# | [examples](nbs/examples) | a census of the standard library; a Dask cluster |
 #
 # ## What works, and what is to come
 #
@@ -164,10 +164,10 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | async nodes side by side, `async_start` and its kin, cancellation | works |
 # | `rate_limit_per_second`, `max_parallel_epochs`, `max_epochs` | works |
 # | `start(threaded=True)`, `poll`, `wait_until_blocked`; SIGINT and SIGTERM | works |
-# | thread pools, process pools with workers that may die, `concurrent.futures` executors | works |
+# | thread pools, process pools with workers that may die | works |
+# | `concurrent.futures` executors: the standard library's, loky's, Dask's (`pip install "netrun[dask]"`) | works |
 # | history in memory and in a file, logs of prints, timelines, lineage, traces for Perfetto, OpenTelemetry | works |
 # | port types, checked when values are consumed and loaded, and against each other | works |
-# | Dask as an executor, tested | to come |
 # | TOML, factories, checkpoints | to come |
 #
 # ## What it costs

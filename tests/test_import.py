@@ -11,6 +11,8 @@ HEAVY = [
     "multiprocessing",
     "subprocess",
     "socket",
+    "dask",
+    "distributed",
 ]
 
 

@@ -579,3 +579,26 @@ def chatter(name: Any) -> None:
     while time.monotonic() < end:
         print(name)
         time.sleep(0.001)
+
+
+@pytest.mark.parametrize("kind", ["inline", "process"])
+def test_what_a_function_forks_prints_to_stdout(kind: str) -> None:
+    code = f"""
+import os
+from tests.test_logs import net_of
+
+def forks(ctx, packets):
+    ctx.consume_packet(packets["in"][0])
+    print("in the log")
+    pid = os.fork()
+    if not pid:
+        print("forked off", flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+with net_of({kind!r}, forks) as net:
+    net.inject_packets("A", "in", [1])
+    net.start()
+    assert [one.message for one in net.get_node_log("A")] == ["in the log"]
+"""
+    assert python(code, measured=False) == "forked off\n"
