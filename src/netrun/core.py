@@ -50,9 +50,11 @@ class PacketTypeMismatch(NetrunRuntimeError):
     def __str__(self) -> str:
         expected = getattr(self.expected_type, "__name__", self.expected_type)
         came = "" if self.sender is None else f", which came from {self.sender},"
+        got = self.actual_type.__name__
+        got = f"an {got}" if got[:1].lower() in "aeiou" else f"a {got}"
         return (
-            f"node {self.node_name!r}, port {self.port_name!r}: packet {self.packet_id}{came} holds a "
-            f"{self.actual_type.__name__}, the port takes {expected}. Send another value or change the port's type."
+            f"node {self.node_name!r}, port {self.port_name!r}: packet {self.packet_id}{came} holds {got}, the port takes "
+            f"{expected}. Send another value or change the port's type."
         )
 
 
