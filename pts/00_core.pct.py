@@ -32,10 +32,11 @@ __all__: list[str] = []  # nblite writes the module's own
 
 # %%
 #|export
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
-from typing import Any, Self
+from os import PathLike
+from typing import Any, NamedTuple, Self
 
 import netrun_sim
 from netrun_sim import *
@@ -69,6 +70,7 @@ assert not missing, missing
 # |---|---|
 # | the user's function | `NodeExecutionFailed`, `ValueFunctionFailed`, `EpochTimeout`, `PacketTypeMismatch` |
 # | how netrun was used | `ConfigError`, `GraphError`, `NetStateError`, `DeferredPacketIdAccessError` |
+# | a text | `DslError`, `ExpressionError`, `ImportPathError`, `FactoryError` |
 # | nobody's | `EpochCancelled` |
 #
 # The arguments of an error are its attributes, and `args` holds exactly them, so that every error can be pickled. The
@@ -346,6 +348,76 @@ class GraphError(NetrunRuntimeError, ValueError):
         return f"the graph cannot be run, {len(self.findings)} finding(s):{lines}"
 
 
+# %% [markdown]
+# Errors of nets that are written as text. A `DslError` holds everything that is wrong with a text, each finding with its
+# place, the line itself and a caret under it. `source` is the file, where there is one.
+
+
+# %%
+#|export
+class DslFinding(NamedTuple):
+    """One thing that is wrong with a text. Lines and columns count from 1; None where it has no place in the text.
+    `snippet` is the line and a caret under the place."""
+
+    message: str
+    line: int | None = None
+    column: int | None = None
+    snippet: str = ""
+
+    def told(self, source: str | None = None) -> str:
+        """The finding with its place, for people."""
+        if self.line is None:
+            return f"{source}: {self.message}" if source else self.message
+        place = f"{source}:{self.line}:{self.column}" if source else f"line {self.line}, column {self.column}"
+        return f"{place}: {self.message}" + "".join(f"\n    {line}" for line in self.snippet.split("\n"))
+
+
+class DslError(NetrunRuntimeError, ValueError):
+    """A text, or a net that is to become one, is not as it should be. `findings` has everything that is wrong, in the
+    order of the text; `message`, `line`, `column` and `snippet` are those of the first."""
+
+    def __init__(self, findings: Sequence[DslFinding], source: str | None = None) -> None:
+        super().__init__(findings, source)
+        self.findings, self.source = list(findings), source
+        self.message, self.line, self.column, self.snippet = self.findings[0]
+
+    def __str__(self) -> str:
+        more = f"{len(self.findings)} things are wrong\n" if len(self.findings) > 1 else ""
+        return more + "\n".join(finding.told(self.source) for finding in self.findings)
+
+
+class ExpressionError(DslError):
+    """A salvo condition that cannot be read, or a term that cannot be written as one."""
+
+
+class FactoryError(NetrunRuntimeError, ValueError):
+    """A factory, `path`, cannot make a node. Where its code raised, that is the `__cause__`."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(path, what)
+        self.path, self.what = path, what
+
+    def __str__(self) -> str:
+        return f"factory {self.path!r}: {self.what}"
+
+
+class ImportPathError(NetrunRuntimeError, ImportError):
+    """A dotted path leads to nothing, or to what `allow` forbids. `path` is the first such path, `findings` has all."""
+
+    def __init__(self, path: str, findings: Sequence[DslFinding], source: str | None = None) -> None:
+        super().__init__(path, findings, source)
+        self.path, self.findings, self.source = path, list(findings), source
+
+    def __str__(self) -> str:
+        return "\n".join(finding.told(self.source) for finding in self.findings)
+
+
+# %%
+finding = DslFinding("unknown option `retrys`, did you mean `retries`?", 7, 1, "retrys = 3\n^^^^^^")
+print(DslError([finding], "net.toml"))
+assert str(DslError([finding])).startswith("line 7, column 1: unknown option `retrys`")
+assert pickle.loads(pickle.dumps(DslError([finding], "net.toml"))).column == 1
+
 # %%
 wrong = GraphError([GraphFinding("EdgeReferencesNonexistentNode", "no node 'B'", {"missing_node": "B"})])
 assert isinstance(wrong, ValueError) and "no node 'B'" in str(wrong)
@@ -507,6 +579,63 @@ def _exception_classes(given: Any) -> tuple[type[BaseException], ...] | None:
         if not (isinstance(thing, type) and issubclass(thing, BaseException)):
             raise ConfigError(f"retry_on must be exception classes, or None for all, not {thing!r}.")
     return classes
+
+
+# %% [markdown]
+# `NetConfig` holds the options of a net. What each means, `Net` says, which takes them as keywords; they are listed here a
+# second time so that they can be told apart, written down and checked without a net.
+
+
+# %%
+#|export
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetConfig:
+    """The options of a net, see `Net`."""
+
+    on_error: str = "raise"
+    error_callback: Callable[..., Any] | None = None
+    consumed_packet_storage: bool = False
+    consumed_packet_storage_limit: int | None = None
+    packet_storage_path: str | PathLike[str] | None = None
+    dead_letter_queue: str | Callable[..., Any] = "memory"
+    dead_letter_path: str | PathLike[str] | None = None
+    dead_letter_callback: Callable[..., Any] | None = None
+    dead_letter_limit: int | None = None
+    max_epochs: int | None = None
+    handle_signals: bool = True
+    thread_pools: Mapping[str, Mapping[str, Any]] | None = None
+    process_pools: Mapping[str, Mapping[str, Any]] | None = None
+    executor_pools: Mapping[str, Any] | None = None
+    history_max_size: int = 10_000
+    history_file: str | PathLike[str] | None = None
+    history_chunk_size: int = 100
+    history_flush_on_pause: bool = True
+    meta: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, named: Mapping[str, Any]) -> Self:
+        """The options among these names and values, checked. Raises `ConfigError`."""
+        config = cls(**{field.name: named[field.name] for field in fields(cls)})
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """Raise `ConfigError` unless each makes sense by itself."""
+        if self.on_error not in ("continue", "pause", "raise"):
+            raise ConfigError(f"on_error is 'continue', 'pause' or 'raise', not {self.on_error!r}.")
+        for name in ("error_callback", "dead_letter_callback"):
+            if getattr(self, name) is not None and not callable(getattr(self, name)):
+                raise ConfigError(f"{name} must be callable, not {getattr(self, name)!r}.")
+        for name in ("consumed_packet_storage", "handle_signals", "history_flush_on_pause"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}.")
+        for name in ("packet_storage_path", "dead_letter_path", "history_file"):
+            if not isinstance(getattr(self, name), str | PathLike | None):
+                raise ConfigError(f"{name} must be a path, or None, not {getattr(self, name)!r}.")
+        for name in ("thread_pools", "process_pools", "executor_pools", "meta"):
+            if not isinstance(getattr(self, name), Mapping | None):
+                raise ConfigError(f"{name} must be a dict, or None, not {getattr(self, name)!r}.")
+        check_count("max_epochs", self.max_epochs)
 
 
 # %%

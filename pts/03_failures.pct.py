@@ -437,7 +437,7 @@ class DeadLetterQueue:
         callback: Callable[[DeadLetterEntry], Any] | None = None,
         limit: int | None = None,
     ) -> None:
-        _check_queue(mode, file_path, callback, limit)
+        check_queue(mode, file_path, callback, limit)
         self.mode, self._callback, self._limit = mode, callback, limit
         self.error: Exception | None = None
         self._lock = RLock()
@@ -501,7 +501,8 @@ class DeadLetterQueue:
             self.error = None
 
 
-def _check_queue(mode: str, file_path: Any, callback: Any, limit: Any) -> None:
+def check_queue(mode: str, file_path: Any, callback: Any, limit: Any) -> None:
+    """Raise `ConfigError` unless a dead letter queue can be made of these."""
     if mode not in _MODES:
         raise ConfigError(f"a dead letter queue's mode is one of {', '.join(map(repr, _MODES))}, not {mode!r}.")
     if (mode == "file") != (file_path is not None):

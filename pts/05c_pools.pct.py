@@ -175,6 +175,7 @@ def _functions_of(task: Task) -> tuple[Any, ...]:
 # %%
 #|exporti
 _MORE = 5.0  # seconds that a worker may take to end, beyond those for its stop functions
+POOL_OPTIONS = {"thread_pools": ["size"], "process_pools": ["size", "start_method"]}
 _UNKNOWN_SIZE = 32  # attempts at a time in an executor that does not tell its size
 
 
@@ -222,16 +223,23 @@ def _slots(executor: Any) -> Callable[[Pool, str], Worker]:
     return lambda pool, name: ExecutorWorker(pool, name, executor)
 
 
+def check_pool(kind: str, name: str, options: Any) -> None:
+    """Raise `ConfigError` unless a pool of this kind, "thread_pools" or "process_pools", can be made of these options."""
+    _size_of(kind, name, options, POOL_OPTIONS[kind])
+    if kind == "process_pools":
+        _method_of(name, options)
+
+
 class Pools:
     """The pools of a net, by name."""
 
     def __init__(self, driver: Driver, argument: Any, threads: Any, processes: Any, executors: Any) -> None:
         self._pools: dict[str, Pool] = {}
         for name, options in (threads or {}).items():
-            size = _size_of("thread_pools", name, options, ["size"])
+            size = _size_of("thread_pools", name, options, POOL_OPTIONS["thread_pools"])
             self._add(Pool(name, size, lambda pool, worker: ThreadWorker(pool, worker), driver, argument))
         for name, options in (processes or {}).items():
-            size = _size_of("process_pools", name, options, ["size", "start_method"])
+            size = _size_of("process_pools", name, options, POOL_OPTIONS["process_pools"])
             self._add(Pool(name, size, _processes(_method_of(name, options)), driver, argument))
         for name, executor in (executors or {}).items():
             executor, size = _executor_of(name, executor)

@@ -12,6 +12,9 @@
 # %%
 #|hide
 #|export
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import netrun.context
 import netrun.control
 import netrun.core
@@ -35,6 +38,30 @@ from netrun.views import *
 from netrun.control import *
 from netrun.net import *
 
+if TYPE_CHECKING:  # nets as text are imported when they are used
+    from netrun.dsl import NetDefinition as NetDefinition
+    from netrun.expressions import format_salvo_condition as format_salvo_condition
+    from netrun.expressions import parse_salvo_condition as parse_salvo_condition
+    from netrun.paths import resolve_path as resolve_path
+
+_LATER = {
+    "NetDefinition": "netrun.dsl",
+    "format_salvo_condition": "netrun.expressions",
+    "parse_salvo_condition": "netrun.expressions",
+    "resolve_path": "netrun.paths",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'netrun' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
+
 __version__ = "0.1.0"
 __all__ = [
     "__version__",
@@ -49,6 +76,7 @@ __all__ = [
     *netrun.views.__all__,
     *netrun.control.__all__,
     *netrun.net.__all__,
+    *_LATER,
 ]
 
 # %% [markdown]
@@ -118,6 +146,38 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # %% [markdown]
 # It prints `{'Square.out': [0, 1, 4, 9]}`: what was sent from the one output port that has no edge.
 #
+# ## The same net as text
+#
+# A net can be a TOML file that names its functions. This one is [first_net.toml](pts/examples/first_net.toml), its
+# functions are in `first_net.py` beside it.
+#
+# ```toml
+# # Numbers, and their squares.
+# edges = [{ from = "Count.out", to = "Square.in" }]
+#
+# [nodes.Count]
+# out_ports = ["out"]
+# out_salvo_conditions.send = { when = "nonempty(out)" }
+# exec_node_func = "first_net.send_numbers"
+#
+# [nodes.Square]
+# in_ports = ["in"]
+# out_ports = ["out"]
+# in_salvo_conditions.one = { when = "nonempty(in)", ports = { in = 1 } }
+# out_salvo_conditions.send = { when = "nonempty(out)" }
+# exec_node_func = "first_net.send_square"
+# ```
+#
+# ```
+# netrun run pts/examples/first_net.toml     # prints what comes out, as JSON lines
+# netrun show pts/examples/first_net.toml    # draws it
+# netrun validate my_net.toml                # says everything that is wrong, with line and caret
+# ```
+#
+# In Python it is `Net.from_toml(text)` or `Net.load_definition(path)`, and `net.to_toml()` the way back. Templates for
+# common nodes are in [netrun.factories](nbs/10c_factories.ipynb); a text from a stranger is code from a stranger, unless
+# `allow=["myapp"]` says what it may name.
+#
 # ## The house
 #
 # ```
@@ -150,7 +210,12 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [07_history](nbs/07_history.ipynb), [07b_views](nbs/07b_views.ipynb) | what happened: entries, files; timelines, lineage, traces, spans |
 # | [08_port_types](nbs/08_port_types.ipynb) | what a port takes |
 # | [09_control](nbs/09_control.ipynb) | start, step, pause, resume, stop, poll; in the background |
+# | [10_paths](nbs/10_paths.ipynb), [10b_making](nbs/10b_making.ipynb), [10c_factories](nbs/10c_factories.ipynb) | functions by import path; node templates, and those that come with netrun |
+# | [11_expressions](nbs/11_expressions.ipynb) | salvo conditions as text |
+# | [11b_places](nbs/11b_places.ipynb), [11c_description](nbs/11c_description.ipynb), [11d_reading](nbs/11d_reading.ipynb), [11e_writing](nbs/11e_writing.ipynb), [11f_dsl](nbs/11f_dsl.ipynb) | nets as TOML: where things stand, reading, writing, `NetDefinition` |
+# | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | drawings of a text; its JSON Schema |
 # | [12_net](nbs/12_net.ipynb) | the face |
+# | [16_cli](nbs/16_cli.ipynb) | the command line |
 # | [examples](nbs/examples) | a census of the standard library; a Dask cluster |
 #
 # ## What works, and what is to come
@@ -168,7 +233,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | `concurrent.futures` executors: the standard library's, loky's, Dask's (`pip install "netrun[dask]"`) | works |
 # | history in memory and in a file, logs of prints, timelines, lineage, traces for Perfetto, OpenTelemetry | works |
 # | port types, checked when values are consumed and loaded, and against each other | works |
-# | TOML, factories, checkpoints | to come |
+# | nets as TOML, salvo expressions, factories, the command line | works |
+# | checkpoints; `netrun run --checkpoint` | to come |
 #
 # ## What it costs
 #

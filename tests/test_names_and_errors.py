@@ -13,11 +13,16 @@ import netrun
 from netrun import (
     ConfigError,
     DeferredPacketIdAccessError,
+    DslError,
+    DslFinding,
     EpochCancelled,
     EpochLimitReached,
     EpochTimeout,
+    ExpressionError,
+    FactoryError,
     GraphError,
     GraphFinding,
+    ImportPathError,
     NetrunError,
     NetrunRuntimeError,
     NetStateError,
@@ -132,6 +137,25 @@ ERRORS: list[tuple[type[NetrunRuntimeError], dict[str, Any], list[str]]] = [
         {"findings": [GraphFinding("NoNode", "no node 'B'", {"n": "B"}), GraphFinding("NoPort", "no port 'x'", {})]},
         ["2 finding(s)", "\n  - no node 'B' (NoNode)", "\n  - no port 'x' (NoPort)"],
     ),
+    (
+        DslError,
+        {
+            "findings": [DslFinding("unknown key `a`", 2, 3, "  a = 1\n  ^"), DslFinding("no place")],
+            "source": "net.toml",
+        },
+        ["2 things are wrong\n", "net.toml:2:3: unknown key `a`\n      a = 1\n      ^\n", "net.toml: no place"],
+    ),
+    (
+        ExpressionError,
+        {"findings": [DslFinding("expected `)`", 1, 3, "a(\n  ^")], "source": None},
+        ["line 1, column 3: expected `)`\n    a(\n      ^"],
+    ),
+    (FactoryError, {"path": "a.b", "what": "makes nothing"}, ["factory 'a.b': makes nothing"]),
+    (
+        ImportPathError,
+        {"path": "a.b", "findings": [DslFinding("there is no module `a`", 4, 1, "a\n^")], "source": "net.toml"},
+        ["net.toml:4:1: there is no module `a`\n    a\n    ^"],
+    ),
 ]
 
 
@@ -176,7 +200,16 @@ def test_one_except_catches_all_errors(error: type, arguments: dict[str, Any], w
 
 
 @pytest.mark.parametrize(
-    ("error", "base"), [(ConfigError, ValueError), (GraphError, ValueError), (NetStateError, RuntimeError)]
+    ("error", "base"),
+    [
+        (ConfigError, ValueError),
+        (GraphError, ValueError),
+        (NetStateError, RuntimeError),
+        (DslError, ValueError),
+        (ExpressionError, DslError),
+        (FactoryError, ValueError),
+        (ImportPathError, ImportError),
+    ],
 )
 def test_some_errors_are_python_errors_too(error: type, base: type) -> None:
     """Who does not know netrun's classes catches what they mean."""

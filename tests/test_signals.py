@@ -419,8 +419,14 @@ def test_a_long_function_is_interrupted_at_once() -> None:
 
     net = build(chain("A"), A=busy)
     net.inject_packets("A", "in", [1])
-    for delay in (0.05, 0.1):
-        threading.Timer(delay, os.kill, [os.getpid(), signal.SIGINT]).start()
+
+    def press_twice():
+        eventually(lambda: net.poll().running == 1)
+        os.kill(os.getpid(), signal.SIGINT)
+        eventually(lambda: net.poll().paused_by == "signal")  # two at once would be one to the system
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press_twice).start()
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         net.start()

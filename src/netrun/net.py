@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from netrun_sim import Graph
 
 from .control import Control, NetState, NetStatus, status_of
-from .core import ConfigError, NodeConfig, NodeExecutionFailed, check_count, unknown_name
+from .core import ConfigError, NetConfig, NodeConfig, NodeExecutionFailed, unknown_name
 from .driver import Driver, MonotonicClock, Stage, is_async, is_generator
 from .execution import Engine, NodeFunc, Task
 from .failures import Aftermath, DeadLetterEntry, DeadLetterQueue, RetryPolicy, redrive
@@ -25,6 +25,9 @@ from .routing import Door, Outlet
 from .signals import HANDING_OVER, WAITING
 from .values import PacketValueStore
 from .views import EventHistory, Lineage, TimelineRow, lineage_of
+
+if TYPE_CHECKING:
+    from .dsl import NetDefinition
 
 # %% pts/12_net.pct.py 4
 class PortNames:
@@ -100,19 +103,6 @@ WAITING.add(_listed.__code__)
 HANDING_OVER.add(_listed.__code__)
 
 # %% pts/12_net.pct.py 8
-def _check_run_options(max_epochs: Any, handle_signals: Any) -> None:
-    check_count("max_epochs", max_epochs)
-    if not isinstance(handle_signals, bool):
-        raise ConfigError(f"handle_signals must be True or False, not {handle_signals!r}.")
-
-
-def _check_error_options(on_error: str, error_callback: Any) -> None:
-    if on_error not in ("continue", "pause", "raise"):
-        raise ConfigError(f"on_error is 'continue', 'pause' or 'raise', not {on_error!r}.")
-    if error_callback is not None and not callable(error_callback):
-        raise ConfigError(f"error_callback must be callable, not {error_callback!r}.")
-
-
 def _queue(mode: Any, path: Any, callback: Any, limit: Any) -> DeadLetterQueue:
     """The queue that the net's options describe."""
     if not callable(mode):
@@ -147,11 +137,14 @@ class Nodes:
         history_file: str | os.PathLike[str] | None = None,
         history_chunk_size: int = 100,
         history_flush_on_pause: bool = True,
+        meta: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_error_options(on_error, error_callback)
-        _check_run_options(max_epochs, handle_signals)
+        self._config = NetConfig.of(locals())
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
         self._graph = graph
+        self._definition: NetDefinition | None = None  # what it was built from, and what of
+        self._built: dict[str, tuple[tuple[Any, ...], NodeConfig]] = {}
+        self._overridden: set[str] = set()
         self._ledger = Ledger(graph, values)
         self._tasks = {name: Task(name, NodeConfig()) for name in self._ledger.doors}
         self._engine = Engine(self._ledger, self._tasks)
@@ -197,6 +190,16 @@ class Nodes:
     def graph(self) -> Graph:
         """The graph that this net was made from."""
         return self._graph
+
+    def _remember(self, definition: "NetDefinition", built: dict[str, Any], options: Iterable[str]) -> None:
+        """What this net was built from, the functions and options of its nodes then, and which of its own options were
+        others than the definition's."""
+        self._definition, self._built, self._overridden = definition, built, set(options)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What `meta` said of this net."""
+        return dict(self._config.meta or {})
 
     @property
     def state(self) -> NetState:
@@ -442,6 +445,7 @@ class Net(Contents):
     history_max_size: how many entries `history` keeps in memory; 0: none. history_file: a file that all of them are appended
         to as lines of JSON, about `history_chunk_size` at a time, and (`history_flush_on_pause`) when the net pauses or is
         blocked.
+    meta: anything that is to be known of this net, by name. netrun only keeps it.
     handle_signals: while `start` or `run_step` runs in the main thread, the first SIGINT or SIGTERM pauses the net, and
         only the second cancels what runs and raises. False: both do what they do without a net, at a moment when nothing
         is torn by that.
@@ -575,6 +579,61 @@ class Net(Contents):
         with self._control.quick.up():
             outputs_taken = self._ledger.take_all(taken)
         return {f"{node_name}.{port_name}": values for (node_name, port_name), values in outputs_taken.items()}
+
+    @staticmethod
+    def from_toml(text: str, resolve: bool = True, allow: Iterable[str] | None = None, **options: Any) -> "Net":
+        """The net that a TOML text describes.
+
+        resolve: False imports nothing: the net has no functions. allow: the packages that import paths may name, such as
+            `["myapp"]`; None: any. A text from a stranger is code from a stranger unless `allow` is given.
+        options: options of `Net` that take the place of those in the text.
+
+        Raises `DslError` with everything that is wrong with the text, and what `NetDefinition.build` raises.
+        """
+        from .dsl import NetDefinition
+
+        return NetDefinition.from_toml(text).build(resolve, allow, **options)
+
+    def to_toml(self, missing: str = "raise") -> str:
+        """This net as TOML, without its state: graph, options, and functions by their import paths or factories. A text
+        that it was loaded from keeps its comments and layout where nothing changed.
+
+        missing: "raise" a `DslError` that lists what text cannot hold, such as a lambda; or "omit" it, with a comment.
+        """
+        from .dsl import NetDefinition
+
+        return NetDefinition.from_net(self).to_toml(missing)
+
+    def save_definition(self, path: str | os.PathLike[str], missing: str = "raise") -> None:
+        """Write `to_toml` to a file, which is there in full or not at all."""
+        from .dsl import NetDefinition
+
+        NetDefinition.from_net(self).save(path, missing)
+
+    @staticmethod
+    def load_definition(
+        path: str | os.PathLike[str], resolve: bool = True, allow: Iterable[str] | None = None, **options: Any
+    ) -> "Net":
+        """The net that a TOML file describes, as `from_toml`. Raises `OSError` for a file that cannot be read."""
+        from .dsl import NetDefinition
+
+        return NetDefinition.from_file(path).build(resolve, allow, **options)
+
+    @staticmethod
+    def from_factory(
+        path: str, /, allow: Iterable[str] | None = None, **args: Any
+    ) -> tuple[dict[str, Any], Any, Any, Any, Any]:
+        """What a factory makes of these arguments: the keywords of `Node`, and the four functions for `set_node_exec`.
+
+        path: the import path of a module or an object with `get_node_spec` and `get_node_funcs`.
+        allow: the packages that paths may name, see `resolve_path`.
+
+        Raises `ImportPathError`, or `FactoryError`, chained from what the factory's code raised.
+        """
+        from .making import make_node
+
+        made = make_node(path, args, allow)
+        return made.spec, *made.functions
 
     def _idle_sources(self) -> list[str]:
         """The nodes without input ports that have a function and no epoch waiting."""

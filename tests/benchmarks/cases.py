@@ -185,6 +185,44 @@ def pools() -> Rows:
               processes, nets.echo_bare, 1.25, 5)  # fmt: skip
 
 
+def texts() -> Rows:
+    """A net of 10,000 nodes as text, against `tomlkit.parse` of it. Per node."""
+    import tomlkit
+
+    from netrun import Net
+
+    n = 10_000
+    text = nets.as_text(n)
+    made: list[Net] = []
+
+    def microseconds(work: Callable[[], Any]) -> float:
+        begun = perf_counter()
+        work()
+        return (perf_counter() - begun) / n * 1e6
+
+    reference = microseconds(lambda: tomlkit.parse(text))
+    for case, work, budget in [
+        ("a net of TOML, parsed and built : tomlkit.parse, per node", lambda: made.append(Net.from_toml(text)), 3.0),
+        ("the same, written again : tomlkit.parse, per node", lambda: made[0].to_toml(), None),
+    ]:
+        ours = microseconds(work)
+        yield Row(case, f"{n:,}", ours, reference, ours / reference, budget)
+
+
+def commands() -> Rows:
+    """The whole process of `netrun --help`, and one that does nothing."""
+
+    def process(*arguments: str) -> float:
+        begun = perf_counter()
+        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+        return perf_counter() - begun
+
+    process("-m", "netrun", "--help")
+    times = [(process("-m", "netrun", "--help"), process("-c", "pass")) for _ in range(15)]
+    ours, nothing = (statistics.median(column) for column in zip(*times, strict=True))
+    yield Row("netrun --help : pass", "", ours * 1e6, nothing * 1e6, ours, 0.25, "s")
+
+
 def imports() -> Rows:
     """The whole process that imports netrun, and one that does nothing."""
 
@@ -211,5 +249,7 @@ CASES: dict[str, Callable[[], Rows]] = {
     "limits": limits,
     "threads": threads,
     "pools": pools,
+    "texts": texts,
+    "commands": commands,
     "import": imports,
 }

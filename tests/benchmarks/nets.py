@@ -289,3 +289,21 @@ def sleeping_bare(tasks: int, at_a_time: int, seconds: float) -> Workload:
         await asyncio.gather(*(sleep() for _ in range(tasks)))
 
     return Workload(lambda: asyncio.run(main()), lambda: 0)
+
+
+def as_text(n: int) -> str:
+    """A chain of nodes as TOML."""
+    edges = "".join(f'    {{ from = "N{i}.out", to = "N{i + 1}.in" }},\n' for i in range(n - 1))
+    nodes = "".join(
+        f"""
+[nodes.N{i}]
+in_ports = ["in"]
+out_ports = ["out"]
+in_salvo_conditions.in = {{ when = "nonempty(in)", ports = {{ in = 1 }} }}
+out_salvo_conditions.out = {{ when = "nonempty(out)" }}
+exec_node_func = "tests.benchmarks.nets.echo"
+options = {{ retries = 2, defer_net_actions = true }}
+"""
+        for i in range(n)
+    )
+    return f"edges = [\n{edges}]\n{nodes}"
