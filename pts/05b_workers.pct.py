@@ -44,7 +44,17 @@ from netrun.core import NetStateError, WorkerDied
 from netrun.driver import FINISHED, Report, call, call_with, report_in_time, run_now
 from netrun.execution import Attempt, Ending, Outcome, Task, outcome_of
 from netrun.ledger import Ledger
-from netrun.remote import RemoteNode, is_plain, pack, pack_exception, replay, run_packed, unpack_exception
+from netrun.remote import (
+    RemoteNode,
+    Tell,
+    is_plain,
+    pack,
+    pack_exception,
+    replay,
+    run_packed,
+    take_prints,
+    unpack_exception,
+)
 from netrun.values import run_coroutine
 
 # %% [markdown]
@@ -136,7 +146,6 @@ class Worker:
     def _work(self) -> None:
         while (job := self._inbox.get()) is not None:
             attempt, report, context = job
-            attempt.begun = self._pool.now()
             outcome = context.run(self._outcome, attempt)
             with self._lock:
                 self.attempt, stopped, self._stopped = None, self._stopped, False
@@ -273,6 +282,7 @@ class ThreadWorker(Worker):
         task = attempt.task
         if task.starts_in_workers():
             self._started.start(task.node_name, task.start_node_func, task.stop_node_func, self._pool.argument)
+        attempt.begun = self._pool.now()
         ended = call(attempt, self._pool.ledger, self._started.run)
         if ended is not FINISHED and ended.error is not None:
             raise ended.error
@@ -311,17 +321,34 @@ class _Served:
     def __init__(self, pool_name: str, worker_name: str) -> None:
         self._pool_name, self._worker_name = pool_name, worker_name
         self._nodes: dict[int, RemoteNode] = {}
+        self._begun: set[int] = set()  # the nodes that have run here
         self.started = Started()
 
     def learn(self, key: int, code: bytes) -> None:
         """Know a node's code under this key."""
         self._nodes[key] = RemoteNode(code)
 
-    def run(self, key: int, message: bytes, blob: bytes) -> tuple[bytes, bytes]:
-        """Run an attempt; start its node first if need be."""
+    def run(
+        self,
+        key: int,
+        message: bytes,
+        blob: bytes,
+        tell: Tell | None = None,
+        begins: Callable[[], object] = lambda: None,
+    ) -> tuple[bytes, bytes]:
+        """Run an attempt; start its node first if need be. `tell` is called with each line that it prints, `begins` when a
+        node's first attempt begins here, since what comes before may take long."""
         node = self._nodes[key]
-        node.before = lambda: self._start(node)
-        return run_packed(node, message, blob, self.started.run)
+        is_first = key not in self._begun
+        self._begun.add(key)
+
+        def before() -> None:
+            self._start(node)
+            if is_first:
+                begins()
+
+        node.before = before
+        return run_packed(node, message, blob, self.started.run, tell)
 
     def _start(self, node: RemoteNode) -> None:
         _, start, stop = node.functions
@@ -344,13 +371,22 @@ def _serve(connection: Any, served: _Served) -> None:
     import sys
 
     number = os.getpid()
+
+    def tell(line: Any) -> None:
+        if os.getpid() == number:  # not where the function has forked
+            connection.send_bytes(pickle.dumps((None, [line])))
+
+    def begins() -> None:
+        connection.send_bytes(pickle.dumps((None, [])))
+
     while True:
         what, *arguments = pickle.loads(connection.recv_bytes())
         if what == "code":
             served.learn(*arguments)
         elif what == "run":
             key, message, blob = arguments
-            answer, values = served.run(key, message, connection.recv_bytes() if blob is None else blob)
+            values = connection.recv_bytes() if blob is None else blob
+            answer, values = served.run(key, message, values, tell, begins)
             _flush(sys.stdout, sys.stderr)
             if os.getpid() != number:
                 os._exit(0)  # the function has forked and returned here as well, where nobody is asked
@@ -555,6 +591,7 @@ class ProcessWorker(Worker):
         if len(blob) >= _SMALL:
             return False
         try:
+            attempt.begun = self._pool.now()
             _send(self._connection, ("run", key, message), blob)
         except OSError:  # it has died since; `_run` will see
             return False
@@ -564,7 +601,12 @@ class ProcessWorker(Worker):
         try:
             if not self._is_sent and not self._send_it(attempt):
                 return
-            answer, values = pickle.loads(self._receive())
+            while (parts := pickle.loads(self._receive()))[
+                0
+            ] is None:  # no answer yet: it has begun, or printed something
+                attempt.begun = attempt.begun or self._pool.now()
+                take_prints(attempt, parts[1])
+            answer, values = parts
             values = self._receive() if values is None else values
         except (EOFError, OSError):
             if self._process is None:
@@ -585,6 +627,8 @@ class ProcessWorker(Worker):
             self._connection.send_bytes(pickle.dumps(("code", key, code)))
             task = attempt.task
             self._known[key] = task.node_name if task.starts_in_workers() and task.stop_node_func is not None else ""
+        else:
+            attempt.begun = self._pool.now()
         _send(self._connection, ("run", key, message), blob)
         return True
 
@@ -751,6 +795,7 @@ class ExecutorWorker(Worker):
     def _submit(self, attempt: Attempt, *arguments: Any) -> Any:
         """What `run_anywhere` answers. It raises nothing, so what is raised here is the executor's own."""
         try:
+            attempt.begun = self._pool.now()
             self._future = self._executor.submit(run_anywhere, self._pool.name, *arguments)
             return self._future.result()
         except Exception as error:
