@@ -86,20 +86,29 @@ class NetrunRuntimeError(NetrunError):
 class PacketTypeMismatch(NetrunRuntimeError):
     """A packet's value is not of the type that its port declares.
 
-    Raised when the packet is consumed from an input port or loaded into an output port.
+    Raised when the packet is consumed from an input port or loaded into an output port. `sender` is the output port that it
+    was sent from, as "Node.port", or None where it was injected or is not sent yet.
     """
 
     def __init__(
-        self, packet_id: str, expected_type: object, actual_type: type, port_name: str, node_name: str
+        self,
+        packet_id: str,
+        expected_type: object,
+        actual_type: type,
+        port_name: str,
+        node_name: str,
+        sender: str | None = None,
     ) -> None:
         super().__init__(packet_id, expected_type, actual_type, port_name, node_name)
+        self.sender = sender
         self.packet_id, self.expected_type, self.actual_type = packet_id, expected_type, actual_type
         self.port_name, self.node_name = port_name, node_name
 
     def __str__(self) -> str:
         expected = getattr(self.expected_type, "__name__", self.expected_type)
+        came = "" if self.sender is None else f", which came from {self.sender},"
         return (
-            f"node {self.node_name!r}, port {self.port_name!r}: packet {self.packet_id} holds a "
+            f"node {self.node_name!r}, port {self.port_name!r}: packet {self.packet_id}{came} holds a "
             f"{self.actual_type.__name__}, the port takes {expected}. Send another value or change the port's type."
         )
 
@@ -468,6 +477,10 @@ class NodeConfig:
     timeout: seconds that an attempt may take, or None for no limit. The function of a node that has one runs in a
         thread of its own, so that the net can go on when the time is over.
     dead_letter_queue: whether an epoch that is given up leaves a dead letter.
+    capture_stdout: whether what the node function prints goes to the log of its epoch, see `Net.get_epoch_log`. False: it goes
+        where the process's prints go.
+    echo_stdout: whether what is captured is printed, too. Of a function that runs in another process it comes when the attempt
+        has ended.
     """
 
     defer_net_actions: bool = False
@@ -482,6 +495,8 @@ class NodeConfig:
     max_parallel_epochs: int | None = None
     rate_limit_per_second: float | None = None
     dead_letter_queue: bool = True
+    capture_stdout: bool = True
+    echo_stdout: bool = False
 
     @property
     def pools(self) -> tuple[Any, ...]:
@@ -504,7 +519,7 @@ class NodeConfig:
 
     def check(self) -> None:
         """Raise `ConfigError` unless the options make sense, each and together."""
-        for name in ("defer_net_actions", "dead_letter_queue"):
+        for name in ("defer_net_actions", "dead_letter_queue", "capture_stdout", "echo_stdout"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}.")
         if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
@@ -539,6 +554,12 @@ def check_count(name: str, value: Any) -> None:
     """Raise `ConfigError` unless this is a whole number from 1 on, or None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ConfigError(f"{name} must be a whole number from 1 on, or None, not {value!r}.")
+
+
+def check_size(name: str, value: Any, least: int) -> None:
+    """Raise `ConfigError` unless this is a whole number from `least` on."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} must be a whole number from {least} on, not {value!r}.")
 
 
 def _check_number(name: str, value: Any, what: str, fits: Callable[[float], bool]) -> None:
@@ -583,6 +604,10 @@ class NetConfig:
     thread_pools: Mapping[str, Mapping[str, Any]] | None = None
     process_pools: Mapping[str, Mapping[str, Any]] | None = None
     executor_pools: Mapping[str, Any] | None = None
+    history_max_size: int = 10_000
+    history_file: str | PathLike[str] | None = None
+    history_chunk_size: int = 100
+    history_flush_on_pause: bool = True
     meta: Mapping[str, Any] | None = None
 
     @classmethod
@@ -599,16 +624,18 @@ class NetConfig:
         for name in ("error_callback", "dead_letter_callback"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise ConfigError(f"{name} must be callable, not {getattr(self, name)!r}.")
-        for name in ("consumed_packet_storage", "handle_signals"):
+        for name in ("consumed_packet_storage", "handle_signals", "history_flush_on_pause"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}.")
-        for name in ("packet_storage_path", "dead_letter_path"):
+        for name in ("packet_storage_path", "dead_letter_path", "history_file"):
             if not isinstance(getattr(self, name), str | PathLike | None):
                 raise ConfigError(f"{name} must be a path, or None, not {getattr(self, name)!r}.")
         for name in ("thread_pools", "process_pools", "executor_pools", "meta"):
             if not isinstance(getattr(self, name), Mapping | None):
                 raise ConfigError(f"{name} must be a dict, or None, not {getattr(self, name)!r}.")
         check_count("max_epochs", self.max_epochs)
+        check_size("history_max_size", self.history_max_size, 0)
+        check_size("history_chunk_size", self.history_chunk_size, 1)
 
 
 # %%

@@ -94,9 +94,13 @@ class Holder:
     earlier: for each earlier attempt at the same epoch, when it failed and with what.
     over: why it may act no longer, or None.
     values: what it has consumed, by packet.
+    since: when it began, as time of day in seconds, if a history is kept.
+    printed: what it has printed of a line that is not at its end.
+    ways: of each packet that entered, the port and the wire that it came over, once somebody has asked.
     """
 
-    __slots__ = ("acted", "earlier", "epoch", "over", "values")
+    __slots__ = ("acted", "earlier", "epoch", "over", "printed", "since", "values", "ways")
+    since: float
 
     def __init__(self, epoch: Epoch, earlier: Earlier = ()) -> None:
         self.epoch = epoch
@@ -104,15 +108,48 @@ class Holder:
         self.over: BaseException | None = None
         self.acted = False  # whether it has changed the net
         self.values: dict[Packet, Any] = {}
+        self.printed: list[str] | None = None
+        self.ways: dict[Packet, tuple[str, Any]] | None = None
 
     def must_last(self) -> None:
         """Raise why this may act no longer, if so."""
         if self.over is not None:
             raise type(self.over)(*self.over.args)
 
+    def where(self) -> tuple[str, str | None]:
+        """Where its function runs: the kind of carrier, and the worker's name where there are workers."""
+        return "inline", None
+
+    def log(self) -> Any:
+        """Where its prints go: a `NodeLog`, or None where they are not captured."""
+        return None
+
     def __str__(self) -> str:
         return f"node {self.epoch.node_name!r}, epoch {self.epoch.id}, attempt {len(self.earlier) + 1}"
 
+
+# %% [markdown]
+# ## Who hears of it
+#
+# Every change that the simulator agreed to can be told to one listener, the [history](07_history.ipynb), under the lock and
+# so in order. What is told is raw: a tuple of the time of day, a word, and the things it is about. It is put into words only
+# when somebody looks. Where nobody listens, an act asks once whether somebody does, and that is all it costs.
+#
+# | word | about | what the simulator did |
+# |---|---|---|
+# | `start` | epoch, the wires of its packets (None: injected), last first | create the epoch, bring the packets in, start it |
+# | `start_one` | epoch, wire | the same for one packet that comes over an edge |
+# | `create`, `load`, `consume` | epoch, number of the packet, and the output port or None | that |
+# | `send` | epoch, condition, pairs of port and number | that |
+# | `send_value` | epoch, exit, number | create, load and send through the exit of one port |
+# | `unsent` | epoch, number, the port that it was loaded into or None | create, perhaps load, and consume: the send was refused |
+# | `take_out` | numbers | consume what is outside the net |
+# | `finish` | epoch, which attempt (from 1 on), when it began, where it ran: carrier and worker | that |
+# | `cancel`, `give_back` | epoch, pairs of number and output port or None | cancel it |
+
+# %%
+#|exporti
+Record = tuple[Any, ...]  # the time of day in seconds, a word, and what it is about
 
 # %% [markdown]
 # ## The state, and finding things in it
@@ -122,6 +159,7 @@ class Holder:
 
 # %%
 #|exporti
+_MUCH = 0x3FF
 READY_LIMIT = 1024  # startable epochs beyond which doors fall behind
 
 
@@ -157,6 +195,8 @@ class Books:
         self._heads: list[tuple[int, str]] = []  # a heap: the first epoch of each open shelf, by number, and its node
         self._behind: deque[Door] = deque()  # doors that wait to be routed further
         self._room: float = READY_LIMIT
+        self.note: Callable[[Record], object] | None = None  # who hears of every change
+        self.heard_much: Callable[[], object] | None = None  # called every thousand packets: who hears may make room
         self.waiter: Callable[[], None] | None = None  # called when an epoch becomes startable, by whoever makes it so
         self._foreign = set(values.ids())  # values from an earlier run, in files
         self._carried = values.carry(self._find_packet, self._packets.values())
@@ -166,6 +206,11 @@ class Books:
             door.registry, door.suffix = self._packets, self._suffix
             for name in ("", *(entry.name for entry in door.entries)):
                 door.creations[name] = NetAction.create_epoch(door.node_name, SimSalvo(name, []))
+
+    @property
+    def suffix(self) -> str:
+        """What the ids of this net end in."""
+        return self._suffix
 
     def door(self, node_name: str) -> Door:
         """The door of a node. Raises `NodeNotFoundError`."""
@@ -181,6 +226,10 @@ class Books:
             raise PacketNotFoundError(f"there is no packet {packet_id!r} in the net (any more).")
         return packet
 
+    def has_packet(self, packet_id: str) -> bool:
+        """Whether there is a packet with this id in the net."""
+        return self._find_packet(packet_id) is not None
+
     def get_epoch(self, epoch_id: str) -> Epoch:
         """The epoch with this id. Raises `EpochNotFoundError` for one that is not, or no longer, in the net."""
         epoch = self._epochs.get(number_in(epoch_id, "e", self._suffix) or 0)
@@ -188,11 +237,21 @@ class Books:
             raise EpochNotFoundError(f"there is no epoch {epoch_id!r} in the net (any more).")
         return epoch
 
+    def number_of(self, epoch_id: str) -> int:
+        """The number in the id of an epoch, be it in the net or gone. Raises `EpochNotFoundError` for no id of this net."""
+        number = number_in(epoch_id, "e", self._suffix)
+        if number is None:
+            raise EpochNotFoundError(f"{epoch_id!r} is no id of an epoch of this net.")
+        return number
+
     def _find_packet(self, packet_id: str) -> Packet | None:
         return self._packets.get(number_in(packet_id, "p", self._suffix) or 0)
 
     def _packet(self) -> Packet:
-        return Packet(self._next_packet(), self._suffix)
+        number = self._next_packet()
+        if not number & _MUCH and self.heard_much is not None:
+            self.heard_much()
+        return Packet(number, self._suffix)
 
 
 # %%

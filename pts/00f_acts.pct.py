@@ -19,6 +19,7 @@
 # %%
 #|export
 from collections.abc import Callable
+from time import time
 from typing import Any, NoReturn
 
 from netrun_sim import (
@@ -31,8 +32,8 @@ from netrun_sim import (
 )
 from netrun_sim import PacketLocation as SimLocation
 
-from netrun.books import Holder, Queue, _rank
-from netrun.core import NetStateError, unknown_name
+from netrun.books import _MUCH, Holder, Queue, _rank
+from netrun.core import NetStateError, PacketTypeMismatch, unknown_name
 from netrun.packets import NOTHING, Epoch, Loaded, Packet
 from netrun.routing import Door, Exit, Outlet, Wire
 
@@ -91,6 +92,12 @@ def _note(epoch: Epoch, *notes: str | int) -> None:
         epoch._sent = [*notes, None]
     else:
         epoch._sent += (*notes, None)
+
+
+def _port_of(epoch: Epoch, packet: Packet) -> str | None:
+    """The output port of its epoch that a packet is in, or None where it is inside."""
+    place = packet._place
+    return None if place is epoch else place.port
 
 
 def held(epoch: Epoch) -> list[Packet]:
@@ -171,6 +178,52 @@ def find_sender(holder: Holder, port: str) -> Exit:
 
 
 # %% [markdown]
+# ## What ports take
+#
+# Where a port says [what it takes](08_port_types.ipynb), a value is checked before the simulator is asked. A value function is
+# never called for that: what it gives is checked when somebody has asked for it, also for the port that it was sent from.
+
+
+# %%
+#|exporti
+def must_fit_out(holder: Holder, port: str, packet: Packet, value: Any) -> None:
+    """Raise `PacketTypeMismatch` for a value that an output port does not take."""
+    taken = holder.epoch._door.out_types.get(port)
+    if taken is not None and not taken.takes(value):
+        raise PacketTypeMismatch(told_id(packet), taken.spec, type(value), port, holder.epoch.node_name)
+
+
+def must_fit_in(holder: Holder, packet: Packet, value: Any, is_lazy: bool) -> None:
+    """Raise `PacketTypeMismatch` for a value that the input port of a packet does not take, or the output port that it was
+    sent from, if that could not be known when it was sent."""
+    port, wire = _way_of(holder, packet)
+    if port is None:
+        return
+    source = None if wire is None or wire.edge is None else wire.edge.source
+    sender = None if source is None else f"{source.node_name}.{source.port_name}"
+    if is_lazy and source is not None and (sent := wire.out_type()) is not None and not sent.takes(value):
+        raise PacketTypeMismatch(packet.id, sent.spec, type(value), source.port_name, source.node_name, sender)
+    taken = holder.epoch._door.in_types.get(port)
+    if taken is not None and not taken.takes(value):
+        raise PacketTypeMismatch(packet.id, taken.spec, type(value), port, holder.epoch.node_name, sender)
+
+
+def told_id(packet: Packet) -> str:
+    """The id of a packet, or what it is as long as it has none."""
+    return "(deferred)" if packet._number is None else packet.id
+
+
+def _way_of(holder: Holder, packet: Packet) -> tuple[str | None, Any]:
+    """The input port that a packet of the epoch came in by, and its wire. (None, None) for what was made in the epoch."""
+    if holder.ways is None:
+        epoch = holder.epoch
+        wires = list(reversed(epoch._wires)) or [None] * len(epoch._entered)
+        ports = [port for port, packets in epoch.by_port().items() for _ in packets]
+        holder.ways = dict(zip(epoch._entered, zip(ports, wires, strict=True), strict=True))
+    return holder.ways.get(packet, (None, None))
+
+
+# %% [markdown]
 # ## The start and the end of an epoch
 #
 # The simulator is told of an epoch when it starts. The epoch is created empty, by an action that is the same each time; its
@@ -206,7 +259,8 @@ class Starting(Queue):
         """Start the holder's epoch, which `next` gave. Each of its packets is the last token of its edge, or a new one."""
         epoch = holder.epoch
         door, entered = epoch._door, epoch._entered
-        acquire, release, do = self._acquire, self._release, self._do
+        wires: list[Any] | None = [] if self.note is not None or door.is_typed else None
+        acquire, release, do, note = self._acquire, self._release, self._do, self.note
         acquire()
         try:
             epoch._sim_id = do(door.creations[epoch._condition])[1][0].epoch_id
@@ -214,6 +268,8 @@ class Starting(Queue):
                 inside = SimLocation.node(epoch._sim_id)
                 for packet in reversed(entered):
                     wire = packet._wire
+                    if wires is not None:
+                        wires.append(wire)
                     if wire is None:
                         sim_id = do(_CREATE_OUTSIDE)[0].packet_id
                     else:
@@ -224,8 +280,21 @@ class Starting(Queue):
             do(_start(epoch._sim_id))
             epoch.state = _RUNNING
             door.started += 1
+            if wires is not None:
+                epoch._wires = wires
+            if note is not None and wires is not None:
+                holder.since = at = time()
+                if len(wires) == 1 and wires[0] is not None:
+                    note((at, "start_one", epoch, wires[0]))
+                else:
+                    note((at, "start", epoch, wires))
         finally:
             release()
+
+    def go_on(self, holder: Holder) -> None:
+        """Another attempt holds an epoch that has started."""
+        if self.note is not None:
+            holder.since = time()
 
 
 # %%
@@ -238,7 +307,7 @@ class Finishing(Starting):
 
     def finish(self, holder: Holder) -> None:
         """Finish the holder's epoch. Raises, and changes nothing, when packets are left in it or unsent."""
-        acquire, release, do = self._acquire, self._release, self._do
+        acquire, release, do, note = self._acquire, self._release, self._do, self.note
         acquire()
         try:
             if holder.over is not None:
@@ -248,6 +317,8 @@ class Finishing(Starting):
                 do(_finish(epoch._sim_id))
             except NetrunError as error:
                 raise type(error)(f"{holder}: {_what_is_left(epoch)}") from None
+            if note is not None:
+                note((time(), "finish", epoch, len(holder.earlier) + 1, holder.since, holder.where()))
             self._end(holder)
         finally:
             release()
@@ -258,6 +329,8 @@ class Finishing(Starting):
             epoch = holder.epoch
             left = held(epoch)
             self._do(_cancel(epoch._sim_id))
+            if self.note is not None:
+                self.note((time(), "cancel", epoch, [(packet._number, _port_of(epoch, packet)) for packet in left]))
             epoch._door.cancelled += 1
             for packet in left:
                 packet._place = packet._sim_id = None
@@ -271,6 +344,8 @@ class Finishing(Starting):
         with self._lock:
             epoch = holder.epoch
             self._do(_cancel(epoch._sim_id))
+            if self.note is not None:
+                self.note((time(), "give_back", epoch, [(packet._number, None) for packet in epoch._entered]))
             for packet in epoch._entered:
                 packet._sim_id = None
             holder.over = holder.over or OVER
@@ -368,6 +443,8 @@ class Making(Finishing):
                 packet._place = epoch
                 _hold(epoch, packet)
                 self._packets[packet._number] = packet
+                if self.note is not None:
+                    self.note((time(), "create", epoch, packet._number, None))
         except BaseException:
             self._drop(packet)
             raise
@@ -388,7 +465,11 @@ class Making(Finishing):
         if value is _ASK and not (isinstance(packet, Packet) and packet._value is not NOTHING):
             value = self.ask(holder, packet)
             self.values.must_be_keepable(packet.id, value)
-        acquire, release, do = self._acquire, self._release, self._do
+        if holder.epoch._door.is_typed:
+            self.must_hold(holder, packet)
+            is_lazy = packet._value is NOTHING and self.values.is_lazy(packet.id)
+            must_fit_in(holder, packet, packet._value if value is _ASK else value, is_lazy)
+        acquire, release, do, note = self._acquire, self._release, self._do, self.note
         acquire()
         try:
             epoch = holder.epoch
@@ -398,6 +479,16 @@ class Making(Finishing):
                 value = packet._value  # it carries it
             do(_consume(packet._sim_id))
             holder.acted = True
+            if note is not None:
+                note(
+                    (
+                        time(),
+                        "consume",
+                        epoch,
+                        packet._number,
+                        None if packet._place is epoch else _port_of(epoch, packet),
+                    )
+                )
             if epoch._made or packet._place is not epoch:
                 _let_go(epoch, packet)
             packet._place = packet._sim_id = None
@@ -491,8 +582,10 @@ class Delivery(Making):
             else:
                 outside.append(packet)
         for packet in reversed(outside):  # the last of a place is the cheapest to take
-            self._sim.do_action(_consume(packet._sim_id))
+            self._do(_consume(packet._sim_id))
             packet._sim_id = None
+        if outside and self.note is not None:
+            self.note((time(), "take_out", [packet._number for packet in reversed(outside)]))
 
     def _route_salvo(self, outs: dict[str, Wire | Outlet], salvo: list[tuple[str, Packet]]) -> None:
         """Packets that were sent together arrive together: a door routes when all of its are there."""
@@ -520,6 +613,10 @@ class Sending(Delivery):
 
     def load(self, holder: Holder, port: str, packet: Packet) -> None:
         """Load a packet of the epoch into one of its output ports."""
+        if holder.epoch._door.out_types:
+            self.must_hold(holder, packet)
+            if packet._value is not NOTHING or not self.values.is_lazy(packet.id):
+                must_fit_out(holder, port, packet, self.values.get_value(packet.id))
         with self._lock:
             epoch = _acting(holder)
             self.must_hold(holder, packet)
@@ -529,6 +626,8 @@ class Sending(Delivery):
             except NetrunError as error:
                 _refuse(holder, error, f"packet {packet.id} cannot be loaded into output port {port!r}")
             holder.acted = True
+            if self.note is not None:
+                self.note((time(), "load", epoch, packet._number, port))
             _put(epoch, port, packet)
 
     def send(self, holder: Holder, condition: str) -> None:
@@ -541,16 +640,23 @@ class Sending(Delivery):
             except NetrunError as error:
                 _refuse(holder, error, f"output salvo {condition!r} cannot be sent")
             holder.acted = True
-            self._deliver(epoch, exit, _leave(epoch, exit))
+            salvo = _leave(epoch, exit)
+            if self.note is not None:
+                self.note((time(), "send", epoch, exit.name, _numbers(salvo)))
+            self._deliver(epoch, exit, salvo)
 
     def send_value(self, holder: Holder, port: str, value: Any) -> Packet:
         """Create a packet, load it into `port` and send it with the one condition that sends this port alone."""
         epoch = holder.epoch
         door = epoch._door
         exit = door.senders.get(port) or find_sender(holder, port)
-        acquire, release, do, next_packet = self._acquire, self._release, self._do, self._next_packet
-        number = next_packet()
+        acquire, release, do, note = self._acquire, self._release, self._do, self.note
+        number = self._next_packet()
+        if not number & _MUCH and self.heard_much is not None:
+            self.heard_much()
         packet = Packet(number, self._suffix)
+        if door.out_types:
+            must_fit_out(holder, port, packet, value)
         if self._carried:
             packet._value = value
         else:
@@ -568,12 +674,14 @@ class Sending(Delivery):
                     do(_load(sim_id, port))
                     do(burst[2])
                 except NetrunError as error:
-                    do(_consume(sim_id))
+                    self._take_back(epoch, number, sim_id, port)
                     _refuse(holder, error, f"nothing can be sent from output port {port!r} with {exit.name!r}")
                 holder.acted = True
                 packet._sim_id = sim_id
                 self._packets[number] = packet
                 if epoch._loaded is None:
+                    if note is not None:
+                        note((time(), "send_value", epoch, exit, number))
                     if burst is epoch._burst:
                         epoch._sent.append(number)
                     else:
@@ -582,7 +690,12 @@ class Sending(Delivery):
                     self._deliver_one(door.outs[port], packet)
                 else:
                     _put(epoch, port, packet)
-                    self._deliver(epoch, exit, _leave(epoch, exit))
+                    salvo = _leave(epoch, exit)
+                    if note is not None:
+                        note((time(), "create", epoch, number, None))
+                        note((time(), "load", epoch, number, port))
+                        note((time(), "send", epoch, exit.name, _numbers(salvo)))
+                    self._deliver(epoch, exit, salvo)
             finally:
                 release()
         except BaseException:
@@ -590,6 +703,18 @@ class Sending(Delivery):
                 self._drop(packet)
             raise
         return packet
+
+    def _take_back(self, epoch: Epoch, number: int, sim_id: str, port: str) -> None:
+        """A packet that was made to be sent, and cannot be, leaves the simulator."""
+        there: Any = self._sim.get_packet(sim_id)
+        is_loaded = there.location.kind == "OutputPort"
+        self._do(_consume(sim_id))
+        if self.note is not None:
+            self.note((time(), "unsent", epoch, number, port if is_loaded else None))
+
+
+def _numbers(salvo: list[tuple[str, Packet]]) -> list[tuple[str, int]]:
+    return [(port, packet._number) for port, packet in salvo]
 
 
 # %%

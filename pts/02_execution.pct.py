@@ -42,6 +42,7 @@ from netrun.acts import OVER
 from netrun.books import Earlier, Holder
 from netrun.ledger import Ledger
 from netrun.packets import Epoch
+from netrun.prints import NodeLog
 
 # %% [markdown]
 # ## A node's task
@@ -67,7 +68,9 @@ class Task:
     exec_failed_node_func: NodeFunc | None = None
     is_async: bool = False
     limits: tuple["Limit", ...] = ()
+    types: tuple[dict[str, Any], dict[str, Any]] = ({}, {})  # of its input and output ports, where they have one
     failed: int = 0  # epochs that were given up
+    log: NodeLog | None = None  # where its prints go, if they are captured
 
     def starts_in_workers(self) -> bool:
         """Whether its start and stop functions are called in each worker of its pools."""
@@ -131,10 +134,21 @@ class Attempt(Holder):
         self.over = None
         self.acted = False
         self.values = {}
+        self.printed = self.ways = None
         self.task = task
         self.deadline: float | None = None
         self.limits: tuple[Limit, ...] = ()
         self.recording: Recording | None = None
+
+    def where(self) -> tuple[str, str | None]:
+        """Where its function runs: the kind of carrier, and the worker's name where there are workers."""
+        runner = self.worker if self.limits and self.worker is not None else self.task.carrier
+        where: tuple[str, str | None] = runner.where
+        return where
+
+    def log(self) -> Any:
+        """Where its prints go: a `NodeLog`, or None where they are not captured."""
+        return self.task.log
 
     def worker_of(self) -> Any:
         """Who runs it, if it is one of a pool, or None."""
@@ -249,7 +263,7 @@ assert verdict(Ending.INTERRUPTED, acted=True, retry_after=None) is Verdict.CANC
 # | `judge(outcome)` | after how many seconds is there another attempt (None: never)? | never |
 # | `task.carrier` | where does the function of this node run? | set by the net |
 # | `on_error` | does an epoch that is given up pause the net? | yes: `"raise"` |
-# | `observe(outcome, verdict)` | told of every attempt that was settled | nobody |
+# | `observe(attempt, verdict, ending, error)` | told of every attempt that was settled | nobody |
 #
 # Three kinds of moments make the engine want to be asked again: the deadline of a running attempt, the next attempt of
 # an epoch that waits for it, and the moment that a limit named. `deadline()` is the earliest. None of them holds anything
@@ -286,7 +300,7 @@ class Agenda:
         self.on_error = "raise"  # what an epoch that is given up does to the net
         self.max_epochs: int | None = None  # that may start before the net pauses
         self._earlier: dict[Epoch, Earlier] = {}  # of startable epochs that were given back after failed attempts
-        self.observe: Callable[[Outcome, Verdict], None] | None = None
+        self.observe: Callable[[Attempt, Verdict, Ending, BaseException | None], None] | None = None
         self._wave: float = inf  # the number of the last epoch that this step may start
         self._budget: float = inf  # how many epochs may still start
         self._bounded = False  # whether one of them is finite
@@ -387,6 +401,7 @@ class Beginnings(Agenda):
         while self.room_made:
             self.try_again(self.room_made.popleft())
         if self._retries and self._retries[0].due <= now and (again := self._next_retry(now)) is not None:
+            self.ledger.go_on(again)
             return self._begun(again, now)
         while (epoch := self.ledger.next()) is not None:
             task = self._by_rank[epoch._door.rank]
@@ -534,7 +549,7 @@ class Conclusions(Beginnings):
         except BaseException as error:
             return self._failed(outcome_of(attempt, error))
         if self.observe is not None:
-            self.observe(Outcome(attempt, Ending.FINISHED), Verdict.COMMIT)
+            self.observe(attempt, Verdict.COMMIT, Ending.FINISHED, None)
         return None
 
     def _failed(self, outcome: Outcome) -> Outcome:
@@ -590,7 +605,7 @@ class Engine(Conclusions):
         if outcome.ending is Ending.INTERRUPTED:
             self.pause("error")
         if self.observe is not None:
-            self.observe(outcome, what)
+            self.observe(attempt, what, outcome.ending, outcome.error)
         return what
 
     def give_back_waiting(self) -> None:

@@ -28,7 +28,7 @@
 #|export
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from contextvars import copy_context
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -41,6 +41,7 @@ from netrun.core import ConfigError, NodeConfig, unknown_name
 from netrun.context import AsyncNodeExecutionContext, NodeExecutionContext, NodeFailureContext
 from netrun.execution import Attempt, Ending, Engine, Outcome, Task, Verdict, outcome_of
 from netrun.ledger import Ledger
+from netrun.prints import CURRENT, end_line, pass_on, routed
 from netrun.signals import CALLS, HANDING_OVER, WAITING, Guard
 from netrun.values import StoredValues, awaited, run_coroutine
 
@@ -83,6 +84,7 @@ def call(attempt: Attempt, ledger: Ledger, run: Callable[[Any], Any] = run_corou
     task = attempt.task
     acts = ledger if attempt.recording is None else attempt.recording
     packets = attempt.epoch.by_port()
+    outside = CURRENT.set(attempt)
     try:
         if task.is_async:
             run(task.exec_node_func(AsyncNodeExecutionContext(attempt, acts), packets))  # type: ignore[misc]
@@ -90,6 +92,10 @@ def call(attempt: Attempt, ledger: Ledger, run: Callable[[Any], Any] = run_corou
             task.exec_node_func(NodeExecutionContext(attempt, acts), packets)  # type: ignore[misc]
     except BaseException as error:
         return outcome_of(attempt, error)
+    finally:
+        CURRENT.reset(outside)
+        if attempt.printed is not None:
+            end_line(attempt)
     return FINISHED
 
 
@@ -108,6 +114,8 @@ Report = Callable[[Outcome], None]
 
 class InlineCarrier:
     """Runs attempts one at a time. `in_thread` is the one that runs in a thread of its own, if any."""
+
+    where = ("inline", None)  # what a history says of its attempts
 
     def __init__(self, ledger: Ledger, now: Callable[[], float]) -> None:
         self._ledger, self._now = ledger, now
@@ -478,7 +486,7 @@ def add_causes(error: BaseException, others: list[BaseException]) -> None:
 # %%
 #|exporti
 CALLS |= {call.__code__}
-WAITING |= {MonotonicClock.wait.__code__}
+WAITING |= {MonotonicClock.wait.__code__, pass_on.__code__}
 HANDING_OVER |= {
     *WAITING,
     *(func.__code__ for func in (call, call_with, run_coroutine, awaited, StoredValues.call_function)),
@@ -584,8 +592,10 @@ class Driver(Settling):
         """Run until blocked or paused. Returns how many attempts there were. Raises only what interrupts: the error of
         an interrupted node function, of a start function, or of the driver's own thread."""
         self.host, self.woken = host, False
+        captures = any(task.log is not None for task in self.engine.tasks.values())
         try:
-            return await self._run()
+            with routed() if captures else nullcontext():
+                return await self._run()
         except BaseException as error:
             await self._interrupt(list(self.engine.running), error)
             raise

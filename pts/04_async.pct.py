@@ -47,6 +47,7 @@ from netrun.context import AsyncNodeExecutionContext
 from netrun.driver import Clock, Driver, Ended, Report, _log, add_causes, finish, report_in_time
 from netrun.execution import Attempt, Ending, Outcome, outcome_of
 from netrun.ledger import Ledger
+from netrun.prints import CURRENT, end_line
 from netrun.signals import HANDING_OVER, LOOPS, WAITING
 
 # %% [markdown]
@@ -145,10 +146,14 @@ async def call_async(attempt: Attempt, ledger: Ledger) -> Outcome:
     """Run the async node function of an attempt."""
     acts = ledger if attempt.recording is None else attempt.recording
     context = AsyncNodeExecutionContext(attempt, acts)
+    CURRENT.set(attempt)  # of the task, to its end
     try:
         await attempt.task.exec_node_func(context, attempt.epoch.by_port())  # type: ignore[misc]
     except BaseException as error:
         return outcome_of(attempt, error)
+    finally:
+        if attempt.printed is not None:
+            end_line(attempt)
     return Outcome(attempt, Ending.FINISHED)
 
 
@@ -165,6 +170,8 @@ HANDING_OVER |= {call_async.__code__, LoopHost.result.__code__}
 #|exporti
 class LoopCarrier:
     """Runs async attempts as tasks on the loop of the driver's host."""
+
+    where = ("loop", None)
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver

@@ -161,7 +161,7 @@ class Pool:
 
 def _functions_of(task: Task) -> tuple[Any, ...]:
     """What a node's code is made of."""
-    return task.exec_node_func, task.start_node_func, task.stop_node_func, task.starts_in_workers()
+    return task.exec_node_func, task.start_node_func, task.stop_node_func, task.starts_in_workers(), task.types
 
 
 # %% [markdown]
@@ -280,6 +280,8 @@ class Pools:
 #|export
 class Room:
     """The place of a node in its pools."""
+
+    where = ("pool", None)
 
     def __init__(self, pools: Pools, task: Task) -> None:
         self._pools, self._task = pools, task

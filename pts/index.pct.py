@@ -19,16 +19,22 @@ import netrun.context
 import netrun.control
 import netrun.core
 import netrun.failures
+import netrun.history
 import netrun.net
 import netrun.packets
+import netrun.prints
 import netrun.values
+import netrun.views
 from netrun.packets import *  # netrun's own words first: a type checker keeps the first of two of the same name,
 from netrun_sim import *  # type: ignore[assignment]
 from netrun.packets import *  # Python the last
 from netrun.core import *
 from netrun.values import *
 from netrun.context import *
+from netrun.prints import LogEntry, current_epoch
 from netrun.failures import *
+from netrun.history import HistoryEntry
+from netrun.views import *
 from netrun.control import *
 from netrun.net import *
 
@@ -63,7 +69,11 @@ __all__ = [
     *netrun.packets.__all__,
     *netrun.values.__all__,
     *netrun.context.__all__,
+    "LogEntry",
+    "current_epoch",
     *netrun.failures.__all__,
+    "HistoryEntry",
+    *netrun.views.__all__,
     *netrun.control.__all__,
     *netrun.net.__all__,
     *_LATER,
@@ -189,6 +199,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [00d_routing](nbs/00d_routing.ipynb) | when packets become epochs |
 # | [00e_books](nbs/00e_books.ipynb), [00f_acts](nbs/00f_acts.ipynb), [00g_ledger](nbs/00g_ledger.ipynb) | the Ledger, the one owner of all state; commits that are all or nothing |
 # | [01_context](nbs/01_context.ipynb) | what a node function acts with |
+# | [01b_prints](nbs/01b_prints.ipynb) | what node functions print, and which epoch this is |
 # | [02_execution](nbs/02_execution.ipynb) | attempts, outcomes, verdicts, the engine |
 # | [02a_signals](nbs/02a_signals.ipynb) | what Ctrl-C and SIGTERM do |
 # | [02b_driver](nbs/02b_driver.ipynb) | calling functions, waiting, start and stop functions |
@@ -196,6 +207,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [04_async](nbs/04_async.ipynb) | epochs side by side, on the caller's loop or on one of the run's own |
 # | [05_remote](nbs/05_remote.ipynb), [05b_workers](nbs/05b_workers.ipynb), [05c_pools](nbs/05c_pools.ipynb) | an attempt as bytes; threads, processes and executors; many epochs at once |
 # | [06_limits](nbs/06_limits.ipynb) | how often and how many at once |
+# | [07_history](nbs/07_history.ipynb), [07b_views](nbs/07b_views.ipynb) | what happened: entries, files; timelines, lineage, traces, spans |
+# | [08_port_types](nbs/08_port_types.ipynb) | what a port takes |
 # | [09_control](nbs/09_control.ipynb) | start, step, pause, resume, stop, poll; in the background |
 # | [10_paths](nbs/10_paths.ipynb), [10b_making](nbs/10b_making.ipynb), [10c_factories](nbs/10c_factories.ipynb) | functions by import path; node templates, and those that come with netrun |
 # | [11_expressions](nbs/11_expressions.ipynb) | salvo conditions as text |
@@ -217,9 +230,11 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | `rate_limit_per_second`, `max_parallel_epochs`, `max_epochs` | works |
 # | `start(threaded=True)`, `poll`, `wait_until_blocked`; SIGINT and SIGTERM | works |
 # | thread pools, process pools with workers that may die, `concurrent.futures` executors | works |
+# | history in memory and in a file, logs of prints, timelines, lineage, traces for Perfetto, OpenTelemetry | works |
+# | port types, checked when values are consumed and loaded, and against each other | works |
 # | Dask as an executor, tested | to come |
 # | nets as TOML, salvo expressions, factories, the command line | works |
-# | history, logs, port types, checkpoints; `netrun history` and `netrun run --checkpoint` | to come |
+# | checkpoints; `netrun run --checkpoint` | to come |
 #
 # ## What it costs
 #
@@ -256,5 +271,6 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | python -c "import netrun" : pass |  | 80,293.0 | 9,985.1 | 0.080 s | 0.100 s | ok |
 #
 # `make bench` makes this table, on your machine, in a few minutes. The floor is the same packets and epochs on a bare
-# `NetSim`: no values, no functions called, no ids, every event read, routed after each send. Ratios move
+# `NetSim`: no values, no functions called, no ids, every event read, routed after each send. History and the capture of
+# prints, which are on by default, are left out but in the rows that name them. Ratios move
 # with the machine; what is `over` is to be brought down.

@@ -23,7 +23,7 @@ def engine_of(*names, judge=None, **options):
     engine = Engine(ledger, {name: Task(name, NodeConfig(**options), exec_node_func=print) for name in names})
     engine.judge = judge
     heard = []
-    engine.observe = lambda outcome, sentence: heard.append((outcome, sentence))
+    engine.observe = lambda attempt, sentence, ending, error: heard.append((Outcome(attempt, ending, error), sentence))
     return ledger, engine, heard
 
 

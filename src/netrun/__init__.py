@@ -8,16 +8,22 @@ import netrun.context
 import netrun.control
 import netrun.core
 import netrun.failures
+import netrun.history
 import netrun.net
 import netrun.packets
+import netrun.prints
 import netrun.values
+import netrun.views
 from .packets import *  # netrun's own words first: a type checker keeps the first of two of the same name,
 from netrun_sim import *  # type: ignore[assignment]
 from .packets import *  # Python the last
 from .core import *
 from .values import *
 from .context import *
+from .prints import LogEntry, current_epoch
 from .failures import *
+from .history import HistoryEntry
+from .views import *
 from .control import *
 from .net import *
 
@@ -52,7 +58,11 @@ __all__ = [
     *netrun.packets.__all__,
     *netrun.values.__all__,
     *netrun.context.__all__,
+    "LogEntry",
+    "current_epoch",
     *netrun.failures.__all__,
+    "HistoryEntry",
+    *netrun.views.__all__,
     *netrun.control.__all__,
     *netrun.net.__all__,
     *_LATER,

@@ -10,7 +10,16 @@ from typing import Any, NoReturn
 from netrun_sim import CannotFinishNonEmptyEpochError, PacketNotInAnyNodeError, UnsentOutputSalvoError
 
 from .core import EpochCancelled
-from .acts import _ASK, find_exit, find_sender, must_be_packet, must_have_port, what_is_left
+from .acts import (
+    _ASK,
+    find_exit,
+    find_sender,
+    must_be_packet,
+    must_fit_in,
+    must_fit_out,
+    must_have_port,
+    what_is_left,
+)
 from .books import Holder
 from .ledger import Command, Consume, Create, Ledger, Load, Send
 from .packets import NOTHING, DeferredPacket, Packet
@@ -55,6 +64,8 @@ class Recording:
         if value is _ASK:
             value = self.ask(holder, packet) if carried is NOTHING else carried
         self.must_hold(holder, packet)
+        if holder.epoch._door.is_typed:
+            must_fit_in(holder, packet, value, self.has_func(packet))
         if carried is NOTHING and not _is_own(packet):
             self._values.must_be_keepable(packet.id, value)
         port = self._places.pop(packet)
@@ -71,6 +82,8 @@ class Recording:
         must_have_port(holder, port)
         if self._places[packet] is not None:
             raise PacketNotInAnyNodeError(f"{holder}: {packet!r} is in output port {self._places[packet]!r} already.")
+        if holder.epoch._door.out_types and not self.has_func(packet):
+            must_fit_out(holder, port, packet, self._value_of(packet))
         self._places[packet] = port
         self._loaded.setdefault(port, []).append(packet)
         self.commands.append(Load(packet, port))
@@ -89,6 +102,8 @@ class Recording:
     def send_value(self, holder: Holder, port: str, value: Any) -> Packet:
         """Write down create, load and send with the one condition that sends this port alone."""
         exit = find_sender(holder, port)
+        if holder.epoch._door.out_types:  # before there is a packet that could not be sent
+            must_fit_out(holder, port, DeferredPacket(value), value)
         packet = self.create(holder, value)
         self.load(holder, port, packet)
         self.send(holder, exit.name)
@@ -108,6 +123,10 @@ class Recording:
             error = CannotFinishNonEmptyEpochError if None in left else UnsentOutputSalvoError
             inside = left.pop(None, [])
             raise error(f"{holder}: {what_is_left(inside, {str(port): ids for port, ids in left.items()})}")
+
+    def _value_of(self, packet: Packet) -> Any:
+        """The value of a packet that has no value function."""
+        return packet._value if packet._value is not NOTHING else self._values.get_value(packet.id)
 
     def has_func(self, packet: Packet) -> bool:
         """Whether a packet, be it of the epoch or of this attempt's own, has a value function."""

@@ -5,6 +5,7 @@ __all__ = ['Ledger']
 # %% pts/00g_ledger.pct.py 2
 from collections import Counter
 from collections.abc import Callable
+from time import time
 from typing import Any, NamedTuple
 
 from netrun_sim import (
@@ -18,9 +19,22 @@ from netrun_sim import (
 )
 from netrun_sim import PacketLocation as SimLocation
 
-from .acts import Sending, _consume, _create, _finish, _leave, _let_go, _load, _note_sent, _put, _send
+from .acts import (
+    Sending,
+    _consume,
+    _create,
+    _finish,
+    _leave,
+    _let_go,
+    _load,
+    _note_sent,
+    _numbers,
+    _port_of,
+    _put,
+    _send,
+)
 from .books import Holder
-from .core import unknown_name
+from .core import PacketTypeMismatch, unknown_name
 from .packets import NOTHING, DeferredPacket, Epoch, Packet
 from .routing import Door, Exit, Outlet
 
@@ -151,7 +165,7 @@ class Commits(Sending):
                         packet._value = NOTHING
                     packet._sim_id, packet._place = play.sim_id(packet), holder.epoch
                     self._packets[packet._number] = packet
-                self._apply(holder.epoch, commands)
+                self._apply(holder, commands)
                 self._end(holder)
         except BaseException:
             for id in filter(self.values.has_value, [its.id for its in new.values()]):
@@ -161,24 +175,37 @@ class Commits(Sending):
             if isinstance(command, Consume) and (self.values.keeps or command.packet not in new):
                 self._spend(command.packet, command.value)
 
-    def _apply(self, epoch: Epoch, commands: list[Command]) -> None:
+    def _apply(self, holder: Holder, commands: list[Command]) -> None:
         """Write into the books what the simulator has agreed to, then route all that was sent."""
+        epoch = holder.epoch
         outs = epoch._door.outs
         salvos: list[list[tuple[str, Packet]]] = []
+        note = self.note or _nobody
         for command in commands:
             match command:
+                case Create(packet):
+                    note((time(), "create", epoch, packet._number, None))
                 case Consume(packet):
+                    note((time(), "consume", epoch, packet._number, _port_of(epoch, packet)))
                     _let_go(epoch, packet)
                     packet._place = packet._sim_id = None
                     del self._packets[packet._number]
                 case Load(packet, port):
+                    note((time(), "load", epoch, packet._number, port))
                     _put(epoch, port, packet)
                 case Send(exit):
                     salvos.append(_leave(epoch, exit))
+                    note((time(), "send", epoch, exit.name, _numbers(salvos[-1])))
                     _note_sent(epoch, exit, salvos[-1])
+        if self.note is not None:
+            note((time(), "finish", epoch, len(holder.earlier) + 1, holder.since, holder.where()))
         self._depart([(outs[port], packet) for salvo in salvos for port, packet in salvo])
         for salvo in salvos:
             self._route_salvo(outs, salvo)
+
+
+def _nobody(record: Any) -> None:
+    """Where nobody hears."""
 
 # %% pts/00g_ledger.pct.py 9
 class Ledger(Commits):
@@ -200,7 +227,7 @@ class Ledger(Commits):
             for outlet in outlets.values():
                 outlet.packets.clear()
         try:
-            values = {place: [self.values.get_value(p.id) for p in packets] for place, packets in taken.items()}
+            values = {place: [self._asked(place, p) for p in packets] for place, packets in taken.items()}
         except BaseException:
             with self._lock:
                 for place, outlet in outlets.items():
@@ -214,6 +241,16 @@ class Ledger(Commits):
             for packet, value in zip(packets, values[place], strict=True):
                 self._spend(packet, value)
         return values
+
+    def _asked(self, place: tuple[str, str], packet: Packet) -> Any:
+        """The value of a packet that was sent from an outlet. One that its function gives is checked here."""
+        is_lazy = packet._value is NOTHING and self.values.is_lazy(packet.id)
+        value = self.values.get_value(packet.id)
+        node_name, port = place
+        taken = self.doors[node_name].out_types.get(port)
+        if is_lazy and taken is not None and not taken.takes(value):
+            raise PacketTypeMismatch(packet.id, taken.spec, type(value), port, node_name)
+        return value
 
     def _outlet(self, node_name: str, port: str) -> Outlet:
         outs = self.door(node_name).outs

@@ -18,8 +18,11 @@ from .failures import Aftermath, DeadLetterEntry, DeadLetterQueue, RetryPolicy, 
 from .ledger import Ledger
 from .limits import limits_of
 from .packets import Epoch, Packet
+from .prints import LogEntry, NodeLog
+from .port_types import PortTypes
 from .routing import Door, Outlet
 from .values import PacketValueStore
+from .views import EventHistory, Lineage, TimelineRow, lineage_of
 
 if TYPE_CHECKING:
     from .dsl import NetDefinition
@@ -102,6 +105,10 @@ class Nodes:
         thread_pools: Mapping[str, Mapping[str, Any]] | None = None,
         process_pools: Mapping[str, Mapping[str, Any]] | None = None,
         executor_pools: Mapping[str, Any] | None = None,
+        history_max_size: int = 10_000,
+        history_file: str | os.PathLike[str] | None = None,
+        history_chunk_size: int = 100,
+        history_flush_on_pause: bool = True,
         meta: Mapping[str, Any] | None = None,
     ) -> None:
         self._config = NetConfig.of(locals())
@@ -128,6 +135,28 @@ class Nodes:
             from .pools import Pools
 
             self._stage.pools = Pools(self._driver, self, thread_pools, process_pools, executor_pools)
+        self._history = EventHistory(
+            self._ledger.suffix, history_max_size, history_file, history_chunk_size, history_flush_on_pause
+        )
+        self._port_types = PortTypes(self._ledger)
+        self._listen()
+        self._logs = {name: NodeLog(name, self._ledger.suffix) for name in self._tasks}
+        for task in self._tasks.values():
+            self._listen_to(task)
+
+    def _listen_to(self, task: Task) -> None:
+        """Say where the prints of a node go."""
+        log = self._logs[task.node_name]
+        log.echo = task.config.echo_stdout
+        task.log = log if task.config.capture_stdout else None
+
+    def _listen(self) -> None:
+        """Let the history hear what happens."""
+        if self._history.is_kept:
+            recorder = self._history._recorder
+            self._ledger.note, self._engine.observe = recorder.note, recorder.observe
+            self._ledger.heard_much = recorder.digest
+            self._control.at_rest = self._history.rest
 
     @property
     def graph(self) -> Graph:
@@ -158,6 +187,11 @@ class Nodes:
     def dead_letter_queue(self) -> DeadLetterQueue:
         """The epochs that were given up."""
         return self._dead_letter_queue
+
+    @property
+    def history(self) -> EventHistory:
+        """What has happened in this net."""
+        return self._history
 
     @property
     def error(self) -> NodeExecutionFailed | None:
@@ -221,9 +255,39 @@ class Nodes:
         """The options of a node. Raises `NodeNotFoundError`."""
         return self._task(node_name).config
 
+    def set_input_port_type(self, node_name: str, port_name: str, spec: Any) -> None:
+        """Say what an input port takes: each value is checked when it is consumed, and `PacketTypeMismatch` raised for
+        one that does not fit.
+
+        spec: a class; the name of one, as text; `{"class": C, "isinstance": False}` for exactly that class,
+            `{"class": C, "subclass": True}` for classes derived from it; a union, a generic (of which the origin is
+            checked), a `Literal`, a protocol; None for no check.
+
+        Raises `NodeNotFoundError`, `InputPortNotFoundError`, `ConfigError` for what is no spec, `GraphError` when an edge
+        joins it to a type that it can never meet; nothing has changed then.
+        """
+        self._retype(self._port_types.set_input(node_name, port_name, spec))
+
+    def set_output_port_type(self, node_name: str, port_name: str, spec: Any) -> None:
+        """`set_input_port_type` for an output port: values are checked when they are loaded, lazy ones when they are
+        known."""
+        self._retype(self._port_types.set_output(node_name, port_name, spec))
+
+    def get_input_port_type(self, node_name: str, port_name: str) -> Any:
+        """The spec of an input port as it was given, or None."""
+        return self._port_types.get_input(node_name, port_name)
+
+    def get_output_port_type(self, node_name: str, port_name: str) -> Any:
+        """The spec of an output port as it was given, or None."""
+        return self._port_types.get_output(node_name, port_name)
+
+    def _retype(self, door: Door) -> None:
+        self._tasks[door.node_name].types = door.in_types, door.out_types
+
     def _place(self, task: Task) -> None:
         """Say where a task runs, and what holds it back."""
         limits = limits_of(task.config, task.limits)
+        self._listen_to(task)
         pools: Any = self._stage.pools
         if task.config.pool is not None and pools is not None:
             from .pools import Room
@@ -286,6 +350,26 @@ class Contents(Nodes):
         self._control.wake()
         return ids
 
+    def get_node_log(self, node_name: str) -> list[LogEntry]:
+        """What a node's functions have printed, an entry a line, oldest first: the last 10,000 lines. Raises
+        `NodeNotFoundError`."""
+        return self._logs[self._task(node_name).node_name].entries()
+
+    def get_epoch_log(self, epoch_id: str) -> list[LogEntry]:
+        """What was printed in an epoch, by all attempts at it. Raises `EpochNotFoundError` for what is no id of this net."""
+        number = self._ledger.number_of(epoch_id)
+        return [entry for log in self._logs.values() for entry in log.entries(number)]
+
+    def timeline(self) -> list[TimelineRow]:
+        """The attempts that have ended, as far as `history` has them: who worked when, where, and how it ended."""
+        return self._history.attempts()
+
+    def lineage(self, packet_id: str) -> Lineage:
+        """The packets and epochs that a packet comes from, as far as `history` has them; the packet may have left the net.
+        Raises `PacketNotFoundError`."""
+        is_there = self._ledger.has_packet(packet_id)
+        return lineage_of(self._history.get_entries(), packet_id, is_there)
+
     def redrive(self, entry: DeadLetterEntry, values: Mapping[str, Iterable[Any]] | None = None) -> list[str]:
         """Put the packets of a dead letter back at the ports they came from, and take it out of the queue.
 
@@ -321,6 +405,9 @@ class Net(Contents):
     thread_pools, process_pools: by name, the pools in which nodes with the option `pool` run: `{"io": {"size": 8}}`, and
         for processes `{"cpu": {"size": 2, "start_method": "forkserver"}}` ("spawn" and "fork" are the others; a script needs
         no `__main__` guard). executor_pools: `concurrent.futures` executors of yours, by name, which the net does not close.
+    history_max_size: how many entries `history` keeps in memory; 0: none. history_file: a file that all of them are appended
+        to as lines of JSON, about `history_chunk_size` at a time, and (`history_flush_on_pause`) when the net pauses or is
+        blocked.
     meta: anything that is to be known of this net, by name. netrun only keeps it.
     handle_signals: while `start` or `run_step` runs in the main thread, the first SIGINT or SIGTERM pauses the net, and
         only the second cancels what runs and raises. False: Ctrl-C raises at once, SIGTERM is left alone.

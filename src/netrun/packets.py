@@ -90,7 +90,7 @@ class Epoch:
     """One execution of a node: `id`, `node_name`, `state`, `in_salvo`, `out_salvos`."""
 
     __slots__ = ("_burst", "_condition", "_door", "_entered", "_loaded", "_made", "_number", "_parts", "_sent", "_sim_id",
-                 "state")  # fmt: skip
+                 "_wires", "state")  # fmt: skip
 
     def __init__(
         self, number: int, door: Any, condition: str, parts: tuple[tuple[Any, int], ...], entered: list[Packet]
@@ -106,6 +106,7 @@ class Epoch:
         self._loaded: dict[str, Loaded] | None = None  # its output ports that were used
         self._burst: Any = None  # what `send_value` repeats, while the last salvo was one packet that it sent
         self._sent: Any = None  # a list of notes on the salvos that it has sent, see `out_salvos`
+        self._wires: Any = ()  # if somebody wants to know: the wire of each packet that entered, the last first
 
     @property
     def id(self) -> str:

@@ -126,7 +126,7 @@ class Pool:
 
 def _functions_of(task: Task) -> tuple[Any, ...]:
     """What a node's code is made of."""
-    return task.exec_node_func, task.start_node_func, task.stop_node_func, task.starts_in_workers()
+    return task.exec_node_func, task.start_node_func, task.stop_node_func, task.starts_in_workers(), task.types
 
 # %% pts/05c_pools.pct.py 6
 _MORE = 5.0  # seconds that a worker may take to end, beyond those for its stop functions
@@ -231,6 +231,8 @@ class Pools:
 # %% pts/05c_pools.pct.py 8
 class Room:
     """The place of a node in its pools."""
+
+    where = ("pool", None)
 
     def __init__(self, pools: Pools, task: Task) -> None:
         self._pools, self._task = pools, task

@@ -4,7 +4,8 @@ __all__ = ['Answer', 'Code', 'RemoteNode', 'WorkerTraceback', 'code_of', 'is_pla
 
 # %% pts/05_remote.pct.py 2
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from .books import Holder
 from .execution import Attempt, Task
 from .ledger import Consume, Create, Load, Send
 from .packets import NOTHING, DeferredPacket, Epoch, Packet
+from .prints import CURRENT, NodeLog, end_line, routed
 from .routing import Exit
 from .values import PacketValueStore
 
@@ -100,7 +102,7 @@ class Code(NamedTuple):
     node_name: str
     suffix: str
     is_async: bool
-    functions: bytes  # the node function, its start and its stop function
+    functions: bytes  # the node function, its start and its stop function, and the types of its input and output ports
     exits: list[tuple[str, list[tuple[str, int | None]]]]
     senders: dict[str, str]
     outs: list[str]
@@ -109,7 +111,8 @@ class Code(NamedTuple):
 def code_of(task: Task, epoch: Epoch, with_start: bool) -> bytes:
     """The code of a task, pickled. Raises `NotPicklable`."""
     door = epoch._door
-    functions = [task.exec_node_func, *((task.start_node_func, task.stop_node_func) if with_start else (None, None))]
+    started = (task.start_node_func, task.stop_node_func) if with_start else (None, None)
+    functions = [task.exec_node_func, *started, *task.types]
     pickled = pickled_for(task.node_name, [("function", func) for func in functions])
     exits = [(exit.name, exit.takes) for exit in door.exits.values()]
     senders = {port: exit.name for port, exit in door.senders.items()}
@@ -130,6 +133,9 @@ class RemoteNode:
             outs=dict.fromkeys(self.code.outs),
             exits=exits,
             senders={port: exits[name] for port, name in self.code.senders.items()},
+            in_types={},
+            out_types={},
+            is_typed=False,
         )
         self._functions: list[Any] | None = None
         self.before: Callable[[], object] = lambda: None  # called before each epoch, with its failures as the epoch's
@@ -138,7 +144,9 @@ class RemoteNode:
     def functions(self) -> list[Any]:
         """The node function, its start and its stop function."""
         if self._functions is None:
-            self._functions = pickle.loads(self.code.functions)
+            *functions, self.door.in_types, self.door.out_types = pickle.loads(self.code.functions)
+            self.door.is_typed = bool(self.door.in_types)
+            self._functions = functions
         return self._functions
 
 # %% pts/05_remote.pct.py 13
@@ -161,7 +169,8 @@ def pack(attempt: Attempt, values: PacketValueStore) -> tuple[bytes, bytes]:
             carried.append((port, value if func is None else func))
     blob = pickled_for(attempt.task.node_name, carried) if carried else b""
     earlier = [(at, pack_exception(error)) for at, error in attempt.earlier]
-    return pickle.dumps((epoch._number, epoch._condition, inputs, earlier), 5), blob
+    captures = attempt.log() is not None
+    return pickle.dumps((epoch._number, epoch._condition, inputs, earlier, captures), 5), blob
 
 
 class Answer(NamedTuple):
@@ -172,6 +181,7 @@ class Answer(NamedTuple):
     new: for each new packet, whether a value function goes with it.
     called: the consumed packets that had a value function, which has been called.
     failure: how it failed, if it did; the commands end there.
+    printed: the lines that it has printed, each with its moment.
 
     Beside it go the values, or functions, of the new packets, then what the called functions gave.
     """
@@ -180,29 +190,63 @@ class Answer(NamedTuple):
     new: list[bool]
     called: list[int]
     failure: tuple[Any, ...] | None
+    printed: list[tuple[float, str]]
+
+
+class _RemoteHolder(Holder):
+    """An attempt, in a worker. Its prints are kept until its answer is written."""
+
+    __slots__ = ("_log",)
+
+    def __init__(self, epoch: Epoch, earlier: Any, captures: bool) -> None:
+        super().__init__(epoch, earlier)
+        self._log = NodeLog(epoch.node_name, "") if captures else None
+
+    def log(self) -> NodeLog | None:
+        """Where its prints go."""
+        return self._log
+
+    def lines(self) -> list[tuple[float, str]]:
+        """The lines that it has printed, with their moments."""
+        end_line(self)
+        lines = None if self._log is None else self._log.lines
+        return [(at, line) for at, _, line in lines or ()]
 
 # %% pts/05_remote.pct.py 14
 def run_packed(node: RemoteNode, message: bytes, blob: bytes, run: Callable[[Any], Any]) -> tuple[bytes, bytes]:
     """Run an attempt in a worker: its answer, and the pickled values. `run` runs a coroutine. Raises nothing."""
-    recording = failure = None
+    recording = failure = holder = None
     try:
-        number, condition, inputs, earlier = pickle.loads(message)
+        number, condition, inputs, earlier, captures = pickle.loads(message)
         values = pickle.loads(blob) if blob else []
         epoch = _epoch_of(node, number, condition, inputs)
-        holder = Holder(epoch, [(at, unpack_exception(error)) for at, error in earlier])
+        holder = _RemoteHolder(epoch, [(at, unpack_exception(error)) for at, error in earlier], captures)
         recording = Recording(holder, _store_of(epoch, inputs, values))
         node.before()
-        exec_node_func = node.functions[0]
-        if node.code.is_async:
-            run(exec_node_func(AsyncNodeExecutionContext(holder, recording), epoch.by_port()))
-        else:
-            exec_node_func(NodeExecutionContext(holder, recording), epoch.by_port())
+        with _printing(holder):
+            exec_node_func = node.functions[0]
+            if node.code.is_async:
+                run(exec_node_func(AsyncNodeExecutionContext(holder, recording), epoch.by_port()))
+            else:
+                exec_node_func(NodeExecutionContext(holder, recording), epoch.by_port())
     except BaseException as error:
         failure = error
+    printed = [] if holder is None else holder.lines()
     try:
-        return _answer(node, recording, failure)
+        return _answer(node, recording, failure, printed)
     except BaseException as error:  # a value that cannot be pickled
-        return _answer(node, None, error)
+        return _answer(node, None, error, printed)
+
+
+@contextmanager
+def _printing(holder: _RemoteHolder) -> Iterator[None]:
+    """What is printed here is the holder's."""
+    outside = CURRENT.set(holder)
+    try:
+        with routed() if holder.log() is not None else nullcontext():
+            yield
+    finally:
+        CURRENT.reset(outside)
 
 
 def _epoch_of(node: RemoteNode, number: int, condition: str, inputs: list[Any]) -> Epoch:
@@ -231,11 +275,13 @@ def _store_of(epoch: Epoch, inputs: list[Any], values: list[Any]) -> PacketValue
 _EMPTY = PacketValueStore()
 
 
-def _answer(node: RemoteNode, recording: Recording | None, failure: BaseException | None) -> tuple[bytes, bytes]:
+def _answer(
+    node: RemoteNode, recording: Recording | None, failure: BaseException | None, printed: list[tuple[float, str]]
+) -> tuple[bytes, bytes]:
     """The answer and its pickled values. Raises `NotPicklable`."""
     packed = None if failure is None else pack_exception(failure)
     if recording is None:
-        return pickle.dumps(([], [], [], packed), 5), b""
+        return pickle.dumps(([], [], [], packed, printed), 5), b""
     new: list[DeferredPacket] = []
     places: dict[Packet, int] = {packet: k for k, packet in enumerate(recording.entered)}
     ports: dict[Packet, str] = {}
@@ -259,13 +305,15 @@ def _answer(node: RemoteNode, recording: Recording | None, failure: BaseExceptio
     carried = [(ports.get(packet, "none"), packet._value if packet._func is None else packet._func) for packet in new]
     carried += [("value function", value) for value in called.values()]
     blob = pickled_for(node.code.node_name, carried) if carried else b""
-    return pickle.dumps((commands, [packet._func is not None for packet in new], list(called), packed), 5), blob
+    has_func = [packet._func is not None for packet in new]
+    return pickle.dumps((commands, has_func, list(called), packed, printed), 5), blob
 
 # %% pts/05_remote.pct.py 16
 def replay(attempt: Attempt, answer: bytes, blob: bytes) -> None:
     """Write down in the attempt's recording what its worker says. Raises what it failed with there, and what unpickling
     raised here."""
-    commands, has_func, called, failure = Answer(*pickle.loads(answer))
+    commands, has_func, called, failure, printed = Answer(*pickle.loads(answer))
+    _take_prints(attempt, printed)
     carried = pickle.loads(blob) if blob else []
     results = dict(zip(called, carried[len(has_func) :], strict=True))
     recording = attempt.recording
@@ -288,3 +336,14 @@ def replay(attempt: Attempt, answer: bytes, blob: bytes) -> None:
                 recording.send(attempt, *arguments)
     if failure is not None:
         raise unpack_exception(failure)
+
+
+def _take_prints(attempt: Attempt, printed: list[tuple[float, str]]) -> None:
+    """What was printed there goes to the node's log here, and to stdout if it is to be echoed."""
+    log = attempt.log()
+    if log is not None:
+        for at, line in printed:
+            log.add(at, attempt.epoch._number, line)
+        if log.echo and printed:
+            with suppress(OSError, ValueError):  # closed, or a broken pipe
+                print("\n".join([line for _, line in printed]), flush=True)

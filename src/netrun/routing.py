@@ -105,12 +105,17 @@ class Gate:
 class Wire:
     """An edge into a gate. `line` holds what waits on it, each packet with the number of its arrival at the door."""
 
-    __slots__ = ("edge", "gate", "line", "tokens")
+    __slots__ = ("edge", "gate", "line", "source", "tokens")
 
-    def __init__(self, gate: Gate, edge: Edge | None) -> None:
-        self.gate, self.edge = gate, edge
+    def __init__(self, gate: Gate, edge: Any, source: "Door | None" = None) -> None:
+        self.gate, self.edge = gate, edge  # an `Edge`, or None
+        self.source = source  # the door that it comes from
         self.line: deque[tuple[int, Packet]] = deque()
         self.tokens: list[str] = []  # the simulator's ids of what it has on this edge, in its order
+
+    def out_type(self) -> Any:
+        """What the output port that it comes from takes, if that says so."""
+        return None if self.source is None else self.source.out_types.get(self.edge.source.port_name)
 
     def location(self) -> PacketLocation:
         """This edge; for injected values, that they wait for a place at the port."""
@@ -168,8 +173,8 @@ Form = Callable[["Door", str, Parts, list[Packet]], bool]  # True: go on, False:
 class Lines:
     """The input side of a node: who waits where, and one round of letting in and taking out."""
 
-    __slots__ = ("arrivals", "cancelled", "counts", "creations", "ended", "entries", "exits", "gates", "inbox", "is_behind",
-                 "is_open", "node_name", "outs", "present", "rank", "registry", "senders", "shelf", "started", "suffix",
+    __slots__ = ("arrivals", "cancelled", "counts", "creations", "ended", "entries", "exits", "gates", "in_types", "inbox",
+                 "is_behind", "is_open", "is_typed", "node_name", "out_types", "outs", "present", "rank", "registry", "senders", "shelf", "started", "suffix",
                  "waiting")  # fmt: skip
 
     def __init__(self, node_name: str, rank: int) -> None:
@@ -191,6 +196,9 @@ class Lines:
         self.is_open = False  # whether those on the shelf may be tried again
         self.registry: dict[int, Packet] = {}  # every packet of the net, by number
         self.suffix = ""  # of the ids of the net
+        self.in_types: dict[str, Any] = {}  # what its ports take, where they say so: see the chapter on port types
+        self.out_types: dict[str, Any] = {}
+        self.is_typed = False  # whether packets are to be checked when they are consumed here
         self.creations: dict[str, Any] = {}  # by condition, the simulator's action that creates an epoch
 
     @property
@@ -339,7 +347,7 @@ def doors_of(graph: Graph) -> dict[str, Door]:
     doors = {name: _door(node, rank) for rank, (name, node) in enumerate(sorted(nodes.items()))}
     edges = graph.edges()
     for edge in sorted(edges, key=lambda edge: (doors[edge.source.node_name].rank, edge.source.port_name)):
-        wire = Wire(doors[edge.target.node_name].gates[edge.target.port_name], edge)
+        wire = Wire(doors[edge.target.node_name].gates[edge.target.port_name], edge, doors[edge.source.node_name])
         wire.gate.wires.append(wire)
         doors[edge.source.node_name].outs[edge.source.port_name] = wire
     for name, node in nodes.items():

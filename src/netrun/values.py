@@ -203,6 +203,10 @@ class StoredValues:
             return self._values[id], None
         raise _no_value(id)
 
+    def is_lazy(self, id: str) -> bool:
+        """Whether packet `id` has a value function."""
+        return id in self._funcs
+
     def call_function(self, id: str) -> Any:
         """What the value function returns: an awaitable where it is async."""
         func = self._funcs.get(id)

@@ -53,10 +53,12 @@ class Owner(Protocol):
 class Worker:
     """Runs one attempt after the other, in a thread of its own."""
 
+    kind = "none"  # what it is called in a history
     is_remote = False  # whether the function runs elsewhere, so that what it does is recorded
 
     def __init__(self, pool: Owner, name: str) -> None:
         self.name = name
+        self.where = self.kind, name
         self.attempt: Attempt | None = None
         self.errors: list[BaseException] = []  # of the stop functions, when it has ended
         self._pool = pool
@@ -171,7 +173,7 @@ class Started:
             import asyncio
 
             self._runner = asyncio.Runner()
-        return self._runner.run(coroutine)
+        return self._runner.run(coroutine, context=copy_context())
 
     async def result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """As of a host: run it there."""
@@ -184,6 +186,8 @@ class Started:
 class ThreadWorker(Worker):
     """Calls node functions itself. A function that hangs cannot be stopped: its attempt is abandoned, and the worker is
     busy until it returns."""
+
+    kind = "thread"
 
     def __init__(self, pool: Owner, name: str) -> None:
         self._started = Started()
@@ -375,6 +379,7 @@ class ProcessWorker(Worker):
     """Has a process of its own, which is replaced when it ends. An attempt that is over is stopped by ending it: SIGTERM,
     and SIGKILL when that does not help."""
 
+    kind = "process"
     is_remote = True
 
     def __init__(self, pool: Owner, name: str, method: str) -> None:
@@ -542,6 +547,7 @@ def _at_the_end(stop: Callable[[], Any]) -> None:
 class ExecutorWorker(Worker):
     """Hands attempts to an executor, one after the other. What runs there cannot be stopped."""
 
+    kind = "executor"
     is_remote = True
 
     def __init__(self, pool: Owner, name: str, executor: Any) -> None:

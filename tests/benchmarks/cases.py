@@ -47,6 +47,23 @@ def pipeline() -> Rows:
     yield _row(f"{case}, processor deferred", 10_000, against_floor(10_000, defer_net_actions=True))
 
 
+def history() -> Rows:
+    """The same with history and capture of prints, which are left out of the other cases. Per epoch."""
+    n = 10_000
+    units = n * PIPELINE + 1
+    build = partial(nets.through_chain, PIPELINE, n)
+    bare, off = Side(partial(floor.through_chain, PIPELINE, n), units), Side(build, units)
+    no_history, no_capture = {"history_max_size": 0}, {"capture_stdout": False}
+    default = Side(partial(nets.configured, {}, {}, build), units)
+    yield _row("history in memory and capture of prints, as by default", n, compare(default, bare, PAIRS[n]), 1.8)
+    for case, ours, budget in [
+        ("history in memory", partial(nets.configured, {}, no_capture, build), 1.25),
+        ("history in memory and in a file", partial(nets.recorded, {}, no_capture, build), 1.6),
+        ("capture of prints", partial(nets.configured, no_history, {}, build), 1.05),
+    ]:
+        yield _row(f"{case} : without", n, compare(Side(ours, units), off, PAIRS[n]), budget)
+
+
 def sources() -> Rows:
     """Source, processor, sink; each packet from an epoch of the source of its own. Per epoch."""
     n = 10_000
@@ -69,10 +86,11 @@ def burst() -> Rows:
 
 def memory(packets: int = 1_000_000) -> Rows:
     """Peak memory above the import, in a fresh process. Per packet."""
-    command = [sys.executable, "-m", "tests.benchmarks.memory", str(packets)]
-    taken, elapsed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    per_packet = float(elapsed) / packets * 1e6
-    yield Row("peak memory of a stream, per packet", f"{packets:,}", per_packet, None, int(taken) / 1e6, 150, "MB")
+    for case, what in [("", "off"), (" with history", "on")]:
+        command = [sys.executable, "-m", "tests.benchmarks.memory", str(packets), what]
+        taken, elapsed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        per_packet, peak = float(elapsed) / packets * 1e6, int(taken) / 1e6
+        yield Row(f"peak memory of a stream{case}, per packet", f"{packets:,}", per_packet, None, peak, 150, "MB")
 
 
 def chain() -> Rows:
@@ -220,6 +238,7 @@ def imports() -> Rows:
 
 CASES: dict[str, Callable[[], Rows]] = {
     "pipeline": pipeline,
+    "history": history,
     "sources": sources,
     "burst": burst,
     "memory": memory,

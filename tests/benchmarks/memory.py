@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from tests.benchmarks.graphs import stream
-from tests.benchmarks.nets import made, process_by_send, take
+from tests.benchmarks.nets import NET_OPTIONS, made, process_by_send, take
 
 BATCH = 1_000  # packets that the source sends in one epoch
 STATUS = Path("/proc/self/status")
@@ -37,8 +37,10 @@ def emit_batch(ctx: Any, packets: Any) -> None:
         ctx.send("tick", left - BATCH)
 
 
-def main(packets: int) -> None:
+def main(packets: int, has_history: bool) -> None:
     """Stream that many packets through three nodes."""
+    if has_history:
+        NET_OPTIONS.clear()
     before = peak()
     net = made(stream(), {"Source": emit_batch, "Processor": process_by_send, "Sink": take})
     net.inject_packets("Source", "tick", [packets])
@@ -51,4 +53,4 @@ def main(packets: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2] == "on")

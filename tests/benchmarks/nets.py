@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 from time import perf_counter, process_time, sleep
 from typing import Any
 
@@ -12,8 +13,8 @@ from tests.benchmarks.graphs import chain, chain_names, diamond
 from tests.benchmarks.measure import Workload
 
 NodeFunc = Callable[[Any, Any], None]
-NET_OPTIONS: dict[str, Any] = {}  # of every net that is measured
-NODE_OPTIONS: dict[str, Any] = {}  # of every node
+NET_OPTIONS: dict[str, Any] = {"history_max_size": 0}  # of every net that is measured
+NODE_OPTIONS: dict[str, Any] = {"capture_stdout": False}  # of every node
 
 
 def made(graph: Graph, functions: dict[str, NodeFunc], **options: Any) -> Net:
@@ -23,6 +24,34 @@ def made(graph: Graph, functions: dict[str, NodeFunc], **options: Any) -> Net:
         net.set_node_exec(name, function)
         net.set_node_config(name, **NODE_OPTIONS, **options)
     return net
+
+
+def configured(net: dict[str, Any], node: dict[str, Any], build: Callable[[], Workload]) -> Workload:
+    """A workload whose nets and nodes have these options in place of the usual ones."""
+    before = NET_OPTIONS.copy(), NODE_OPTIONS.copy()
+    _set_options(net, node)
+    try:
+        return build()
+    finally:
+        _set_options(*before)
+
+
+def _set_options(net: dict[str, Any], node: dict[str, Any]) -> None:
+    for there, options in ((NET_OPTIONS, net), (NODE_OPTIONS, node)):
+        there.clear()
+        there.update(options)
+
+
+def recorded(net: dict[str, Any], node: dict[str, Any], build: Callable[[], Workload]) -> Workload:
+    """`configured`, with a history file that is gone afterwards."""
+    folder = TemporaryDirectory()
+    workload = configured({**net, "history_file": f"{folder.name}/history.jsonl"}, node, build)
+
+    def left_over() -> int:
+        folder.cleanup()
+        return workload.left_over()
+
+    return Workload(workload.run, left_over)
 
 
 def through_chain(hops: int, packets: int, sources: int = 1, by_words: bool = False, **options: Any) -> Workload:
