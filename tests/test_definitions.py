@@ -297,6 +297,19 @@ def test_files(tmp_path):
         Net.load_definition(tmp_path / "bad.toml")
 
 
+def test_a_link_stays_one_and_a_mode_stays(tmp_path):
+    """What is written is the file behind it."""
+    (tmp_path / "real.toml").write_text(TEXT)
+    (tmp_path / "real.toml").chmod(0o640)
+    (tmp_path / "link.toml").symlink_to("real.toml")
+    net = Net.load_definition(tmp_path / "link.toml")
+    net.set_node_config("A", timeout=9)
+    net.save_definition(tmp_path / "link.toml")
+    assert (tmp_path / "link.toml").is_symlink()
+    assert "timeout = 9" in (tmp_path / "real.toml").read_text()
+    assert (tmp_path / "real.toml").stat().st_mode & 0o777 == 0o640
+
+
 def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     """And nothing beside it."""
     file = tmp_path / "net.toml"

@@ -39,7 +39,7 @@ from .description import (
 )
 from .expressions import format_salvo_condition, parse_salvo_condition
 from .making import FUNCTIONS, args_as_text, factory_at, made_by_factory, make_node, spec_of, why_no_text
-from .paths import path_of, resolve_path, why_no_path
+from .paths import packages, path_of, resolve_path, why_no_path
 from .places import Path
 from .reading import Findings, must_be_bounded, read
 from .writing import changed, text_of
@@ -127,7 +127,7 @@ class Resolver:
     """Finds what the paths of a text name."""
 
     def __init__(self, allow: Iterable[str] | None) -> None:
-        self.allow = None if allow is None else list(allow)
+        self.allow = packages(allow)
         self.failed: list[tuple[Path, ImportPathError]] = []
 
     def named(self, path: Path, text: str, must_call: bool = True) -> Any:
@@ -377,12 +377,18 @@ class Building:
 
 # %% pts/11f_dsl.pct.py 13
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text to a file. What was there is there until all of the new one is."""
-    beside = f"{os.fspath(path)}.{os.getpid()}.tmp"
+    """Write a text to a file. What was there is there until all of the new one is. A link stays one, and the file's mode
+    stays as it was."""
+    from shutil import copymode
+
+    target = os.path.realpath(path)
+    beside = f"{target}.{os.getpid()}.tmp"
     try:
         with open(beside, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-        os.replace(beside, path)
+        if os.path.exists(target):
+            copymode(target, beside)
+        os.replace(beside, target)
     except BaseException:
         if os.path.exists(beside):
             os.remove(beside)
