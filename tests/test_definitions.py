@@ -259,6 +259,25 @@ def test_a_function_by_another_name_keeps_it():
         del corpus_nodes.alias
 
 
+def test_what_did_not_change_keeps_its_words():
+    """An option in a list of one, an exception that was not looked for, a function by another name."""
+    corpus_nodes.alias = corpus_nodes.begin
+    try:
+        text = (
+            '[nodes.A]\nexec_node_func = "tests.corpus_nodes.count"\nstart_node_func = "tests.corpus_nodes.alias"\n'
+            'options = { pool = ["io"], retry_on = ["KeyError"], timeout = 1 }\n'
+        )
+        for resolve in (True, False):
+            net = Net.from_toml(text, resolve=resolve)
+            net.set_node_config("A", timeout=2)
+            assert net.to_toml() == text.replace("timeout = 1", "timeout = 2")
+        net = Net.from_toml(text)
+        net.set_node_exec("A", corpus_nodes.square, corpus_nodes.alias)
+        assert net.to_toml() == text.replace("corpus_nodes.count", "corpus_nodes.square")
+    finally:
+        del corpus_nodes.alias
+
+
 def test_what_a_path_names_must_be_of_use():
     """A function that can be called; an exception that is one."""
     with pytest.raises(netrun.ImportPathError, match=r"`tests\.corpus_nodes\.constant` is no function, but a Constant"):

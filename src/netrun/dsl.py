@@ -231,8 +231,10 @@ class Teller:
         self.missing[path] = problem
         return None
 
-    def functions(self, name: str, node: NodeDefinition, functions: tuple[Any, ...]) -> None:
-        """Say what the functions of a node are: a factory's, or each by its path."""
+    def functions(
+        self, name: str, node: NodeDefinition, functions: tuple[Any, ...], said: Mapping[str, str | None]
+    ) -> None:
+        """Say what the functions of a node are: a factory's, or each by its path. What is `said` of one stays."""
         node.factory, node.factory_args = None, {}
         for made in made_by_factory(functions):
             args, problems = args_as_text(made)
@@ -243,7 +245,8 @@ class Teller:
                     setattr(node, key, {})
         for key, func in zip(FUNCTIONS, functions, strict=True):
             by_path = func is not None and node.factory is None
-            setattr(node, key, self.path(("nodes", name, key), func) if by_path else None)
+            path = said.get(key) or self.path(("nodes", name, key), func) if by_path else None
+            setattr(node, key, path)
 
 
 _GRAPH_PART = ("in_ports", "out_ports", "in_salvo_conditions", "out_salvo_conditions")
@@ -277,12 +280,21 @@ def definition_of(net: "Net") -> "NetDefinition":
             if node.factory is not None:
                 whole = described_node(net.graph.nodes()[name])
                 node = definition.nodes[name] = replace(whole, options=node.options, meta=node.meta)
-            teller.functions(name, node, functions)
+            said = {
+                key: getattr(node, key) for key, a, b in zip(FUNCTIONS, functions, old_functions, strict=True) if a is b
+            }
+            teller.functions(name, node, functions, said)
         if task.config != old_config:
-            told = teller.options(("nodes", name, "options"), task.config, NODE_OPTIONS, node.options)
+            same = {key: text for key, text in node.options.items() if _is_same(key, task.config, old_config)}
+            others = {key: kind for key, kind in NODE_OPTIONS.items() if key not in same}
+            told = same | teller.options(("nodes", name, "options"), task.config, others, node.options)
             node.options = {key: told[key] for key in node.options if key in told} | told  # in the order of before
     definition.missing = teller.missing
     return definition
+
+
+def _is_same(option: str, config: NodeConfig, other: NodeConfig) -> bool:
+    return bool(getattr(config, option) == getattr(other, option))
 
 
 def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
