@@ -259,6 +259,25 @@ def test_a_function_by_another_name_keeps_it():
         del corpus_nodes.alias
 
 
+def test_what_did_not_change_keeps_its_words():
+    """An option in a list of one, an exception that was not looked for, a function by another name."""
+    corpus_nodes.alias = corpus_nodes.begin
+    try:
+        text = (
+            '[nodes.A]\nexec_node_func = "tests.corpus_nodes.count"\nstart_node_func = "tests.corpus_nodes.alias"\n'
+            'options = { pool = ["io"], retry_on = ["KeyError"], timeout = 1 }\n'
+        )
+        for resolve in (True, False):
+            net = Net.from_toml(text, resolve=resolve)
+            net.set_node_config("A", timeout=2)
+            assert net.to_toml() == text.replace("timeout = 1", "timeout = 2")
+        net = Net.from_toml(text)
+        net.set_node_exec("A", corpus_nodes.square, corpus_nodes.alias)
+        assert net.to_toml() == text.replace("corpus_nodes.count", "corpus_nodes.square")
+    finally:
+        del corpus_nodes.alias
+
+
 def test_what_a_path_names_must_be_of_use():
     """A function that can be called; an exception that is one."""
     with pytest.raises(netrun.ImportPathError, match=r"`tests\.corpus_nodes\.constant` is no function, but a Constant"):
@@ -295,6 +314,19 @@ def test_files(tmp_path):
     (tmp_path / "bad.toml").write_text("[nodes.A]\nx = 1\n")
     with pytest.raises(DslError, match=r"bad\.toml:2:1: unknown key `x`"):
         Net.load_definition(tmp_path / "bad.toml")
+
+
+def test_a_link_stays_one_and_a_mode_stays(tmp_path):
+    """What is written is the file behind it."""
+    (tmp_path / "real.toml").write_text(TEXT)
+    (tmp_path / "real.toml").chmod(0o640)
+    (tmp_path / "link.toml").symlink_to("real.toml")
+    net = Net.load_definition(tmp_path / "link.toml")
+    net.set_node_config("A", timeout=9)
+    net.save_definition(tmp_path / "link.toml")
+    assert (tmp_path / "link.toml").is_symlink()
+    assert "timeout = 9" in (tmp_path / "real.toml").read_text()
+    assert (tmp_path / "real.toml").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
@@ -377,6 +409,8 @@ def test_types_by_path_are_limited_and_told(tmp_path):
     net = Net.from_toml(text, resolve=False)
     assert (net.get_input_port_type("A", "a"), net.get_input_port_type("A", "b")) == (None, "int")
     assert net.to_toml() == text
+    net.set_input_port_type("A", "b", "bool")
+    assert net.to_toml() == text.replace('"int"', '"bool"')
     with pytest.raises(netrun.ImportPathError, match="Did you mean 'Decimal'"):
         Net.from_toml(text.replace("Decimal", "Decimul"))
 

@@ -39,7 +39,7 @@ from .description import (
 )
 from .expressions import format_salvo_condition, parse_salvo_condition
 from .making import FUNCTIONS, args_as_text, factory_at, made_by_factory, make_node, spec_of, why_no_text
-from .paths import path_of, resolve_path, why_no_path
+from .paths import packages, path_of, resolve_path, why_no_path
 from .places import Path
 from .reading import Findings, must_be_bounded, read
 from .writing import changed, text_of
@@ -127,7 +127,7 @@ class Resolver:
     """Finds what the paths of a text name."""
 
     def __init__(self, allow: Iterable[str] | None) -> None:
-        self.allow = None if allow is None else list(allow)
+        self.allow = packages(allow)
         self.failed: list[tuple[Path, ImportPathError]] = []
 
     def named(self, path: Path, text: str, must_call: bool = True) -> Any:
@@ -240,8 +240,10 @@ class Teller:
         self.missing[path] = problem
         return None
 
-    def functions(self, name: str, node: NodeDefinition, functions: tuple[Any, ...]) -> None:
-        """Say what the functions of a node are: a factory's, or each by its path."""
+    def functions(
+        self, name: str, node: NodeDefinition, functions: tuple[Any, ...], said: Mapping[str, str | None]
+    ) -> None:
+        """Say what the functions of a node are: a factory's, or each by its path. What is `said` of one stays."""
         node.factory, node.factory_args = None, {}
         self.types_there = {}
         for made in made_by_factory(functions):
@@ -254,7 +256,8 @@ class Teller:
                     setattr(node, key, {})
         for key, func in zip(FUNCTIONS, functions, strict=True):
             by_path = func is not None and node.factory is None
-            setattr(node, key, self.path(("nodes", name, key), func) if by_path else None)
+            path = said.get(key) or self.path(("nodes", name, key), func) if by_path else None
+            setattr(node, key, path)
 
     def types(
         self, name: str, node: NodeDefinition, types: Mapping[tuple[str, str], Any], whole: NodeDefinition
@@ -264,7 +267,9 @@ class Teller:
             told = {}
             for port, there in (getattr(node, side) or getattr(whole, side)).items():
                 spec = types.get((side, port))
-                told[port] = PortDefinition(there.slots, self._type(("nodes", name, side, port, "type"), spec))
+                stays = bool(getattr(node, side)) and spec == self.types_there.get((side, port))
+                text = there.type if stays else self._type(("nodes", name, side, port, "type"), spec)
+                told[port] = PortDefinition(there.slots, text)
             setattr(node, side, told)
 
     def _type(self, path: Path, spec: Any) -> Any:
@@ -312,11 +317,16 @@ def definition_of(net: "Net") -> "NetDefinition":
             if node.factory is not None:
                 whole = described_node(net.graph.nodes()[name])
                 node = definition.nodes[name] = replace(whole, options=node.options, meta=node.meta)
-            teller.functions(name, node, functions)
+            said = {
+                key: getattr(node, key) for key, a, b in zip(FUNCTIONS, functions, old_functions, strict=True) if a is b
+            }
+            teller.functions(name, node, functions, said)
         if types != teller.types_there:
             teller.types(name, node, types, described_node(net.graph.nodes()[name]))
         if task.config != old_config:
-            told = teller.options(("nodes", name, "options"), task.config, NODE_OPTIONS, node.options)
+            same = {key: text for key, text in node.options.items() if _is_same(key, task.config, old_config)}
+            others = {key: kind for key, kind in NODE_OPTIONS.items() if key not in same}
+            told = same | teller.options(("nodes", name, "options"), task.config, others, node.options)
             node.options = {key: told[key] for key in node.options if key in told} | told  # in the order of before
     definition.missing = teller.missing
     return definition
@@ -327,6 +337,10 @@ def types_of(net: "Net", name: str) -> dict[tuple[str, str], Any]:
     door = net._ledger.doors[name]
     sides = {"in_ports": door.in_types, "out_ports": door.out_types}
     return {(side, port): found.spec for side, types in sides.items() for port, found in types.items()}
+
+
+def _is_same(option: str, config: NodeConfig, other: NodeConfig) -> bool:
+    return bool(getattr(config, option) == getattr(other, option))
 
 
 def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
@@ -441,12 +455,18 @@ class Building:
 
 # %% pts/11f_dsl.pct.py 13
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text to a file. What was there is there until all of the new one is."""
-    beside = f"{os.fspath(path)}.{os.getpid()}.tmp"
+    """Write a text to a file. What was there is there until all of the new one is. A link stays one, and the file's mode
+    stays as it was."""
+    from shutil import copymode
+
+    target = os.path.realpath(path)
+    beside = f"{target}.{os.getpid()}.tmp"
     try:
         with open(beside, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-        os.replace(beside, path)
+        if os.path.exists(target):
+            copymode(target, beside)
+        os.replace(beside, target)
     except BaseException:
         if os.path.exists(beside):
             os.remove(beside)
