@@ -202,11 +202,13 @@ class WorkerDied(NetrunRuntimeError):
         self.node_name, self.epoch_id, self.exitcode = node_name, epoch_id, exitcode
 
     def __str__(self) -> str:
-        what = f"epoch {self.epoch_id}" if self.epoch_id else "stop_node_func"
-        return (
-            f"node {self.node_name!r}, {what}: the worker process ended meanwhile, {_exit_text(self.exitcode)}. Only "
-            "this epoch is concerned; the pool has a new worker."
-        )
+        how = _exit_text(self.exitcode)
+        if not self.epoch_id:
+            return f"node {self.node_name!r}: a worker process ended before its stop_node_func had, {how}."
+        ended = f"node {self.node_name!r}, epoch {self.epoch_id}: the worker process ended meanwhile, {how}."
+        if self.exitcode is None:
+            return f"{ended} See what the executor says, which is the cause; netrun's process pools have a new worker."
+        return f"{ended} Only this epoch is concerned; the pool has a new worker."
 
 
 def _exit_text(exitcode: int | None) -> str:
@@ -471,7 +473,7 @@ class NodeConfig:
     pool_init_mode: "per_worker": the start function is called once in each worker, before its first epoch of this node,
         and the stop function once in each at the end of the run. "global": once in the net's own process, as inline.
     max_parallel_epochs: how many attempts may run at the same time, or None for no limit. An epoch that waits for its
-        next attempt is not counted.
+        next attempt is not counted, nor one whose `timeout` is over, though its thread may still be at work.
     rate_limit_per_second: how many attempts may begin in a second, or None for no limit: the first begins at once, then
         each at least 1/rate seconds after the one before. Unused time is not saved up.
     timeout: seconds that an attempt may take, or None for no limit. The function of a node that has one runs in a
@@ -524,14 +526,14 @@ class NodeConfig:
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}.")
         if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
             raise ConfigError(f"retries must be a whole number from 0 on, not {self.retries!r}.")
-        _check_number("retry_wait", self.retry_wait, "a number of seconds from 0 on", lambda n: n >= 0)
-        _check_number("retry_backoff", self.retry_backoff, "a factor from 0 on", lambda n: n >= 0)
-        _check_number("retry_jitter", self.retry_jitter, "a share from 0 to 1", lambda n: 0 <= n <= 1)
+        check_number("retry_wait", self.retry_wait, "a number of seconds from 0 on", lambda n: n >= 0)
+        check_number("retry_backoff", self.retry_backoff, "a factor from 0 on", lambda n: n >= 0)
+        check_number("retry_jitter", self.retry_jitter, "a share from 0 to 1", lambda n: 0 <= n <= 1)
         if self.timeout is not None:
-            _check_number("timeout", self.timeout, "a number of seconds above 0, or None", lambda n: n > 0)
+            check_number("timeout", self.timeout, "a number of seconds above 0, or None", lambda n: n > 0)
         if self.rate_limit_per_second is not None:
             rate = self.rate_limit_per_second
-            _check_number("rate_limit_per_second", rate, "a number above 0, or None", lambda n: n > 0)
+            check_number("rate_limit_per_second", rate, "a number above 0, or None", lambda n: n > 0 and 1 / n < _INF)
         check_count("max_parallel_epochs", self.max_parallel_epochs)
         if not all(isinstance(name, str) and name for name in self.pools) or self.pool == ():
             raise ConfigError(f"pool must be the name of a pool, a list of names, or None, not {self.pool!r}.")
@@ -550,6 +552,9 @@ class NodeConfig:
 
 # %%
 #|exporti
+_INF = float("inf")
+
+
 def check_count(name: str, value: Any) -> None:
     """Raise `ConfigError` unless this is a whole number from 1 on, or None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -562,9 +567,10 @@ def check_size(name: str, value: Any, least: int) -> None:
         raise ConfigError(f"{name} must be a whole number from {least} on, not {value!r}.")
 
 
-def _check_number(name: str, value: Any, what: str, fits: Callable[[float], bool]) -> None:
+def check_number(name: str, value: Any, what: str, fits: Callable[[float], bool]) -> None:
+    """Raise `ConfigError` unless this is a finite number that fits."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and abs(value) < float("inf") and fits(value)):
+    if not (number and abs(value) < _INF and fits(value)):
         raise ConfigError(f"{name} must be {what}, not {value!r}.")
 
 

@@ -461,6 +461,7 @@ class Counts(NamedTuple):
     """What a node has before it and behind it: epochs, and packets."""
 
     startable: int
+    live: int
     waiting_packets: int
     finished: int
     cancelled: int
@@ -514,6 +515,7 @@ class Queue(Injection):
             return {
                 name: Counts(
                     ready[door] + len(door.shelf),
+                    door.live,
                     door.present + sum(len(some) if isinstance(some, list) else 1 for some in door.inbox),
                     door.ended - door.cancelled,
                     door.cancelled,

@@ -100,6 +100,10 @@ class Limit(Protocol):
         """An attempt begins, which was admitted."""
         ...
 
+    def runs_already(self, attempt: "Attempt") -> bool:
+        """An attempt began before the node had this limit. True if it counts all the same: its end will be told."""
+        ...
+
     def ended(self, attempt: "Attempt") -> None:
         """It has ended."""
         ...
@@ -311,6 +315,7 @@ class Agenda:
         self._looked_for: set[tuple[float, str]] = set()  # the same
         self._timed: list[tuple[float, int, Attempt]] = []  # a heap of attempts that have a deadline
         self.room_made: deque[Task] = deque()  # from any thread: tasks whose limits may answer otherwise now
+        self.changed: deque[Task] = deque()  # from any thread: tasks that have other limits now
         self._numbers = count()
 
     def deadline(self) -> float | None:
@@ -398,6 +403,8 @@ class Beginnings(Agenda):
             return None
         if self._looks:
             self._look(now)
+        while self.changed:
+            self._tell_limits(self.changed.popleft())
         while self.room_made:
             self.try_again(self.room_made.popleft())
         if self._retries and self._retries[0].due <= now and (again := self._next_retry(now)) is not None:
@@ -467,6 +474,16 @@ class Beginnings(Agenda):
             look = heappop(self._looks)
             self._looked_for.discard(look)
             self.try_again(self.tasks[look[1]])
+
+    def _tell_limits(self, task: Task) -> None:
+        """Tell the limits of a node that are new what runs already."""
+        for attempt in self.running:
+            for limit in task.limits if attempt.task is task else ():
+                if limit not in attempt.limits and limit.runs_already(attempt):
+                    if not attempt.limits:
+                        attempt.begun = attempt.worker = None
+                    attempt.limits += (limit,)
+        self.room_made.append(task)
 
     def try_again(self, task: Task) -> None:
         """Ask the limits of a node again about what is set aside."""
@@ -735,7 +752,7 @@ class NotBefore:
     def begun(self, attempt, now):
         pass
 
-    ended = print
+    runs_already = ended = print
 
 
 ledger, engine = new_engine()

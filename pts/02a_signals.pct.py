@@ -42,9 +42,12 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from threading import Timer, current_thread, main_thread
+from collections.abc import Callable, Mapping
+from _signal import getsignal as _handler_of  # type: ignore[import-not-found]
+from _signal import signal as _handle  # the module `signal` looks each handler up in an enum, which takes long
+from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import Context, copy_context
+from threading import Lock, Timer, current_thread, main_thread
 from types import CodeType, FrameType
 from typing import Any
 
@@ -64,11 +67,14 @@ _IN_A_LOOP = "in a loop"
 
 
 def _is_ours(frame: FrameType) -> bool | str:
-    """Whether netrun's own code runs, or what it has called, and does not just wait for something."""
+    """Whether netrun's own code runs, or what it has called, and does not just wait for something; or whether an exception
+    would be ignored here, as Python does with those of finalizers."""
     if frame.f_code in WAITING:
         return False
     is_top, caller = True, frame
     while caller is not None:
+        if caller.f_code.co_name == "__del__" or caller.f_globals.get("__name__") == "_weakrefset":
+            return True
         if caller.f_globals.get("__name__", "").startswith("netrun."):
             if caller.f_code in LOOPS:
                 return _IN_A_LOOP
@@ -87,7 +93,8 @@ def _is_in_a_call(frame: FrameType | None) -> bool:
 # %% [markdown]
 # ## Guards
 #
-# Each net has a guard, which it is under while a verb drives it. In another thread than the main one it does nothing.
+# Each net has a guard, which it is under while a verb drives it, and one for verbs that are quick: these may be called in
+# the main thread while another one drives. In another thread than the main one a guard does nothing.
 
 
 # %%
@@ -97,32 +104,49 @@ class Guard:
 
     running: its running attempts.
     ask_pause: what the first signal calls.
+    strikes: how many signals have come since it went up, or since the pause that they brought was lifted.
     pending: a signal that struck netrun's own code, and is to be let through at the next good moment.
     cancel_run: cancels what runs on the run's own loop, where there is one.
     """
 
     def __init__(self, running: Mapping[Any, Any], ask_pause: Callable[[], object] = lambda: None) -> None:
         self.running, self.ask_pause = running, ask_pause
+        self.strikes = self.depth = 0  # depth: how often it is up
         self.pending: int | None = None
         self.cancel_run: Callable[[BaseException], None] | None = None
+        self.context = Context()  # of the caller: in Jupyter it says under which cell a line is printed
 
-    @contextmanager
-    def up(self, pauses: bool = False) -> Iterator[None]:
+    def up(self, pauses: bool = False) -> AbstractContextManager[None]:
         """Be protected. `pauses`: the first signal only pauses the net, see the table above."""
         if current_thread() is not main_thread():
-            yield
-            return
-        SIGNALS.enter(self, pauses)
-        try:
-            yield
-        finally:
-            SIGNALS.leave(self)
+            return _NOTHING
+        if pauses:
+            self.context = copy_context()
+        return _Up(self, pauses)
 
     def let_through(self) -> None:
         """Let the pending one strike here."""
-        number, self.pending = self.pending, None
+        number = SIGNALS.take(self)
         if number is not None:
             SIGNALS.deliver(number)
+
+
+_NOTHING = nullcontext()
+
+
+class _Up:
+    """A guard is up meanwhile. (A class, since `contextmanager` takes longer than many a verb that is guarded.)"""
+
+    __slots__ = ("_guard", "_pauses")
+
+    def __init__(self, guard: Guard, pauses: bool) -> None:
+        self._guard, self._pauses = guard, pauses
+
+    def __enter__(self) -> None:
+        SIGNALS.enter(self._guard, self._pauses)
+
+    def __exit__(self, *error: object) -> None:
+        SIGNALS.leave(self._guard)
 
 
 # %% [markdown]
@@ -162,44 +186,80 @@ def _call(handler: Any, number: int, frame: FrameType | None, raises: bool) -> N
         raise _error_of(number)
 
 
+_HANDLED = _SIGINT, _SIGTERM = int(signal.SIGINT), int(signal.SIGTERM)
+_NOT_OURS = (int(signal.SIG_IGN), None)  # what is ignored, or handled by something that is not Python
+
+
 class Signals:
     """The handler of SIGINT and SIGTERM while any net runs in the main thread."""
 
     def __init__(self) -> None:
         self._guards: list[tuple[Guard, bool]] = []  # innermost last, each with whether it pauses
         self._before: dict[int, Any] = {}  # the handlers that were there
-        self._count = 0  # signals since the first of the nets began to run
         self._again: int | None = None  # one that was pending is tried once more
         self._early: int | None = None  # one that came while a guard was being put up, or taken down
+        self._handler = self._strike
+        self._taking = Lock()  # so that one that is delivered is not tried once more at the same moment
 
     def enter(self, guard: Guard, pauses: bool) -> None:
         """A net begins to run in the main thread."""
-        for number in (signal.SIGINT, signal.SIGTERM) if pauses else (signal.SIGINT,):
-            there = signal.getsignal(number)
-            if there != self._strike and there not in (signal.SIG_IGN, None):
-                self._before[number] = there
-                signal.signal(number, self._strike)  # from here on nothing is raised in our own code
+        try:
+            for number in _HANDLED:
+                there = _handler_of(number)
+                may_raise = pauses or there.__class__ is not int  # by default, SIGTERM ends the process at once
+                if may_raise and there is not self._handler and there not in _NOT_OURS:
+                    self._before[number] = there
+                    _handle(number, self._handler)  # from here on nothing is raised in our own code
+        except BaseException:  # the second of them, when the first was ours already
+            if not self._guards:
+                self._put_back()
+            raise
+        if guard.depth == 0:
+            guard.strikes = 0
+        guard.depth += 1
         self._guards.append((guard, pauses))
         if self._early is not None:
             self._strike(self._early, sys._getframe())
 
     def leave(self, guard: Guard) -> None:
         """It has ended. What is pending then strikes now, or the net around this one."""
-        index = max(k for k, (other, _) in enumerate(self._guards) if other is guard)
-        raises = self._raises()
-        del self._guards[index]
-        pending, guard.pending = guard.pending, None
-        if self._guards:
+        guards, raises = self._guards, self._raises()
+        index = len(guards) - 1
+        while guards[index][0] is not guard:  # nets beside one another on a loop end in any order
+            index -= 1
+        del guards[index]
+        guard.depth -= 1
+        pending = self.take(guard)
+        if guards:
             if pending is not None:
-                self._guards[-1][0].pending = pending
+                self._later(guards[-1][0], pending, sys._getframe())
             return
-        before, self._before, self._count = self._before, {}, 0
-        for number in sorted(before, reverse=True):  # SIGINT last, which may raise as soon as it is back
-            if signal.getsignal(number) == self._strike:
-                signal.signal(number, before[number])
+        before = self._put_back()
         pending, self._early = (pending if pending is not None else self._early), None
         if pending is not None and pending in before:
             _call(before[pending], pending, None, raises)
+
+    def _put_back(self) -> dict[int, Any]:
+        """Put the handlers back that were there before, except where somebody has set another one. Returns them."""
+        before, self._before = self._before, {}
+        ours = [number for number in before if _handler_of(number) is self._handler]
+        try:
+            if _SIGTERM in ours:
+                _handle(_SIGTERM, before[_SIGTERM])  # may raise as soon as it is back
+        finally:
+            if _SIGINT in ours:
+                try:
+                    _handle(_SIGINT, before[_SIGINT])
+                except BaseException:  # a SIGTERM, since this lets signals strike before it does anything
+                    _handle(_SIGINT, before[_SIGINT])
+                    raise
+        return before
+
+    def take(self, guard: Guard) -> int | None:
+        """The one that is pending, which is not any more."""
+        with self._taking:
+            pending, guard.pending = guard.pending, None
+        return pending
 
     def deliver(self, number: int, frame: FrameType | None = None) -> None:
         """Call the handler that was there before, and raise if it is time for that."""
@@ -207,7 +267,15 @@ class Signals:
 
     def _raises(self) -> bool:
         """Whether a signal raises now, whatever the handler before does."""
-        return self._count > 1 and any(pauses for _, pauses in self._guards)
+        return self._strikes() > 1
+
+    def _strikes(self) -> int:
+        """How many signals came to the net that has had most of those that are paused by them."""
+        most = 0
+        for guard, pauses in self._guards:
+            if pauses and guard.strikes > most:
+                most = guard.strikes
+        return most
 
     def _strike(self, number: int, frame: FrameType | None) -> None:
         """The handler."""
@@ -218,15 +286,17 @@ class Signals:
             return
         self._early = None
         if not again:
-            self._count += 1
-            pausing = [guard for guard, pauses in self._guards if pauses]
-            if pausing and self._count == 1:
+            pausing = {guard for guard, pauses in self._guards if pauses}
+            for guard in pausing:
+                guard.strikes += 1
+            if self._strikes() == 1:
                 for guard in pausing:
                     guard.ask_pause()
-                _say(number, sum(len(guard.running) for guard in pausing))
+                running = sum(len(guard.running) for guard in pausing)
+                next(iter(pausing)).context.copy().run(_say, number, running)
                 if _is_pythons_own(self._before.get(number)):
                     return
-            elif pausing and self._count > 2:
+            elif self._strikes() > 2:
                 before = self._before.get(number, signal.SIG_DFL)
                 _call(before, number, frame, raises=callable(before))
                 return
@@ -236,23 +306,27 @@ class Signals:
         """Deliver a signal here, if this is a good place, or else later."""
         is_ours = frame is not None and _is_ours(frame)
         if not is_ours:
-            guard.pending = None
+            self.take(guard)
             self.deliver(number, frame)
         elif is_ours is _IN_A_LOOP and guard.cancel_run is not None:
-            guard.pending = None
+            self.take(guard)
             try:
                 self.deliver(number, frame)
             except BaseException as error:  # raised here, it would tear the loop
                 guard.cancel_run(error)
         elif again or guard.pending != number:
-            guard.pending = number
-            if self._surely_raises(number) and _is_in_a_call(frame):
-                for attempt in list(guard.running):
-                    if attempt.is_inline():
-                        attempt.over = _error_of(number)  # what its next act will raise
-            again_soon = Timer(0.001, self._strike_again, [guard, number])
-            again_soon.daemon = True
-            again_soon.start()
+            self._later(guard, number, frame)
+
+    def _later(self, guard: Guard, number: int, frame: FrameType | None) -> None:
+        """Let a signal strike at the next good moment."""
+        guard.pending = number
+        if self._surely_raises(number) and _is_in_a_call(frame):
+            for attempt in list(guard.running):
+                if attempt.is_inline():
+                    attempt.over = _error_of(number)  # what its next act will raise
+        again_soon = Timer(0.001, self._strike_again, [guard, number])
+        again_soon.daemon = True
+        again_soon.start()
 
     def _surely_raises(self, number: int) -> bool:
         before = self._before.get(number)
@@ -260,9 +334,10 @@ class Signals:
 
     def _strike_again(self, guard: Guard, number: int) -> None:
         """A function that runs for long may be in an act of its own just now: try once more."""
-        if guard.pending == number:
-            self._again = number
-            os.kill(os.getpid(), number)
+        with self._taking:
+            if guard.pending == number:
+                self._again = number
+                signal.raise_signal(number)
 
 
 SIGNALS = Signals()
@@ -342,6 +417,88 @@ for press_number, exception in [(signal.SIGINT, KeyboardInterrupt), (signal.SIGT
     else:
         raise AssertionError("it was lost")
     assert len(net.get_startable_epochs()) == 2 and net.state is NetState.PAUSED
+
+# %% [markdown]
+# The third is Python's own: it raises at once, even where an async function does not let itself be cancelled. (In a process
+# of its own, since a loop is running in this one.)
+
+# %%
+import subprocess
+import sys
+
+SCRIPT = """
+import asyncio, os, signal
+from netrun import *
+
+nonempty = SalvoConditionTerm.port("in", PortState.non_empty())
+condition = SalvoCondition(MaxSalvos.finite(1), {"in": PacketCount.count(1)}, nonempty)
+net = Net(Graph([Node("Work", in_ports={"in": Port()}, in_salvo_conditions={"in": condition})], []))
+net.inject_packets("Work", "in", [1])
+"""
+STUBBORN = """
+import threading, time
+
+def press():
+    for _ in range(3):
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+async def stubborn(ctx, packets):
+    threading.Thread(target=press).start()
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            print("not now", flush=True)
+
+net.set_node_exec("Work", stubborn)
+net.start()
+"""
+ended = subprocess.run([sys.executable, "-c", SCRIPT + STUBBORN], capture_output=True, text=True, timeout=60)
+print(ended.stdout, ended.stderr.splitlines()[0], "...", ended.stderr.splitlines()[-1], sep="\n")
+assert ended.stdout == "not now\n" and ended.stderr.rstrip().endswith("KeyboardInterrupt")
+
+# %% [markdown]
+# A handler of your own is asked each time, before netrun raises, and is there again at the end. If it raises an exception
+# of its own while a node function runs, that fails the epoch as any other exception would.
+
+# %%
+asked = []
+
+
+def own_handler(number, frame):
+    asked.append(number)
+
+
+signal.signal(signal.SIGINT, own_handler)
+net = fresh_net(press)
+net.start()
+assert asked == [signal.SIGINT] and net.poll().paused_by == "signal"
+assert signal.signal(signal.SIGINT, before) is own_handler
+
+# %% [markdown]
+# A net in the background is not paused by a signal: no `start` runs in the main thread, so Ctrl-C and SIGTERM do what they
+# always do. Where SIGTERM raises, `with net:` stops the net on the way out, and what runs finishes:
+
+# %%
+BACKGROUND = """
+import threading
+
+def work(ctx, packets):
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("finished", ctx.consume_packet(packets["in"][0]), flush=True)
+
+def end(number, frame):
+    raise SystemExit(128 + number)
+
+signal.signal(signal.SIGTERM, end)
+net.set_node_exec("Work", work)
+with net:
+    net.start(threaded=True)
+    threading.Event().wait()
+"""
+ended = subprocess.run([sys.executable, "-c", SCRIPT + BACKGROUND], capture_output=True, text=True, timeout=60)
+assert (ended.stdout, ended.returncode) == ("finished 1\n", 128 + signal.SIGTERM), ended
 
 # %% [markdown]
 # `handle_signals=False` leaves both to Python: the first Ctrl-C raises, at a moment when nothing is torn.

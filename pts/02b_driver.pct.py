@@ -34,7 +34,7 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from threading import Thread
 from math import inf
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 from netrun.core import ConfigError, NodeConfig, unknown_name
@@ -203,11 +203,25 @@ class MonotonicClock:
         if until is None:
             await woken
             return
-        timer = woken.get_loop().call_later(max(0.0, until - monotonic()), finish, woken)
+        loop, rest = woken.get_loop(), until - monotonic()
+        timers = [loop.call_later(max(0.0, rest), finish, woken)]
+        if rest > 0:
+            timers.append(loop.call_later(max(0.0, rest - _TICK), _finish_at, woken, until))
         try:
             await woken
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
+
+
+_TICK = 0.001  # seconds that a loop counts in, rounding up; a thread is more exact
+
+
+def _finish_at(future: "Future[None]", moment: float) -> None:
+    """Make a future done at a moment that is less than a tick away."""
+    exact = future.get_loop().run_in_executor(None, sleep, max(0.0, moment - monotonic()))
+    exact.add_done_callback(lambda _: finish(future))
+    future.add_done_callback(lambda _: exact.cancel())
 
 
 def finish(future: "Future[None]") -> None:

@@ -32,7 +32,9 @@
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from types import SimpleNamespace
+from functools import cache
+from io import BytesIO
+from types import CodeType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from netrun.context import AsyncNodeExecutionContext, NodeExecutionContext, Recording
@@ -49,8 +51,9 @@ from netrun.values import PacketValueStore
 # %% [markdown]
 # ## Pickling
 #
-# cloudpickle carries functions and classes that are defined in a notebook or a script by value. Plain values do not need
-# it, and most values are plain.
+# cloudpickle carries functions and classes that are defined in a notebook or a script by value. It forgets in which file
+# they were written, so this is told along: tracebacks in workers show it. Plain values do not need any of this, and most
+# values are plain.
 
 
 # %%
@@ -62,10 +65,24 @@ def to_bytes(things: Sequence[Any]) -> bytes:
     """Pickle what users have made."""
     if all(type(thing) in _PLAIN for thing in things):
         return pickle.dumps(things, 5)
+    pickled = BytesIO()
+    _pickler()(pickled).dump(things)
+    return pickled.getvalue()
+
+
+@cache
+def _pickler() -> Any:
+    """cloudpickle's class of picklers, with code that keeps the name of its file."""
     import cloudpickle
 
-    pickled: bytes = cloudpickle.dumps(things)
-    return pickled
+    table = cloudpickle.Pickler.dispatch_table
+    reduce_code = table[CodeType]
+
+    def with_its_file(code: CodeType) -> tuple[Any, ...]:
+        make, facts = reduce_code(code)
+        return make, tuple(code.co_filename if isinstance(it, str) and it == "<dynamic-code>" else it for it in facts)
+
+    return type("Pickler", (cloudpickle.Pickler,), {"dispatch_table": table.new_child({CodeType: with_its_file})})
 
 
 def _is_picklable(thing: Any) -> bool:
@@ -91,6 +108,9 @@ from threading import Lock
 
 for things in ([1, "a", b"b"], [lambda: 7, {"x": 1}]):
     assert len(pickle.loads(to_bytes(things))) == len(things)
+seven = lambda: 7
+(again,) = pickle.loads(to_bytes([seven]))
+assert again() == 7 and again.__code__.co_filename == seven.__code__.co_filename
 try:
     pickled_for("A", [("in", 1), ("side", Lock())])
 except NotPicklable as error:

@@ -26,6 +26,10 @@
 # An epoch begins when a worker is free for it, so nothing queues up in a pool: a pause is at hand soon, a time-out counts
 # from where the work begins, and what waits, waits in order with everything else.
 #
+# An executor gets as many epochs at a time as it has workers. One that does not tell how many these are gets 32, or `size`
+# of them: `{"cluster": {"executor": executor, "size": 8}}`. Those beyond its workers wait in it, with their time-outs
+# running.
+#
 # Workers are made when they are needed, and are gone at the end of the run. `with net:` keeps them over several `start()`s.
 
 # %%
@@ -188,6 +192,18 @@ def _size_of(kind: str, name: str, options: Any, known: Iterable[str]) -> int:
     return size
 
 
+def _executor_of(name: str, given: Any) -> tuple[Any, int]:
+    """The executor of a pool, given itself or with a size, and how many attempts it may have at a time."""
+    has_options = isinstance(given, Mapping)
+    executor = given.get("executor") if has_options else given
+    if not callable(getattr(executor, "submit", None)):
+        raise ConfigError(f"executor_pools[{name!r}] must be a concurrent.futures.Executor, not {executor!r}.")
+    if has_options:
+        return executor, _size_of("executor_pools", name, given, ["executor", "size"])
+    most = getattr(executor, "_max_workers", None)
+    return executor, most if isinstance(most, int) and most > 0 else _UNKNOWN_SIZE
+
+
 def _method_of(name: str, options: Mapping[str, Any]) -> str:
     """How the processes of a pool are started."""
     from multiprocessing import get_all_start_methods
@@ -226,10 +242,7 @@ class Pools:
             size = _size_of("process_pools", name, options, POOL_OPTIONS["process_pools"])
             self._add(Pool(name, size, _processes(_method_of(name, options)), driver, argument))
         for name, executor in (executors or {}).items():
-            if not callable(getattr(executor, "submit", None)):
-                raise ConfigError(f"executor_pools[{name!r}] must be a concurrent.futures.Executor, not {executor!r}.")
-            most = getattr(executor, "_max_workers", None)
-            size = most if isinstance(most, int) else _UNKNOWN_SIZE
+            executor, size = _executor_of(name, executor)
             self._add(Pool(name, size, _slots(executor), driver, argument))
 
     def _add(self, pool: Pool) -> None:
@@ -297,6 +310,10 @@ class Room:
         attempt.worker = freest.take()
         if attempt.worker.is_remote and attempt.recording is None:
             attempt.recording = Recording(attempt, freest.ledger.values)
+
+    def runs_already(self, attempt: Attempt) -> bool:
+        """It has a worker, or runs elsewhere."""
+        return False
 
     def ended(self, attempt: Attempt) -> None:
         """The worker itself says when it is free."""

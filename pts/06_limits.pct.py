@@ -24,8 +24,9 @@
 # ```
 #
 # What is counted are attempts: calls of the node's function. So an epoch that is tried again comes under the same limits
-# (what they protect is called again), and one that waits for its next attempt takes nobody's place. The first attempt
-# begins at once. Unused time is not saved up: after an hour without work the pace is the same.
+# (what they protect is called again), and one that waits for its next attempt takes nobody's place. Nor does one whose
+# `timeout` is over: its thread cannot be stopped and may still be at work beside the next. The first attempt begins at once.
+# Unused time is not saved up: after an hour without work the pace is the same.
 
 # %%
 #|default_exp limits
@@ -44,7 +45,8 @@ from netrun.execution import Attempt, Limit
 # (a task of a loop, or a thread, takes a while to get going), so carriers write it down in `attempt.begun`, and the gap
 # counts from there. A function sees the clock a little later still, now more, now less (a busy machine, a cold cache); so
 # the gap is longer than asked for by a fiftieth, at most a millisecond, and no two calls are closer than 1/rate in their
-# own eyes either.
+# own eyes either. (Where the machine stops a function between its call and its first line, that one sees the clock
+# late, and the next gap as too short.) While a call is on its way, the next one waits.
 
 
 # %%
@@ -63,17 +65,24 @@ class Pace:
         self._gap = gap + min(gap / 50, 0.001)
 
     def admit(self, now: float) -> float:
-        """The moment from which the next attempt may begin."""
+        """The moment from which the next attempt may begin; or to ask again, if the last one is not called yet."""
         if self._last is not None and self._last.begun is not None:
             self._begun, self._last = max(self._begun, self._last.begun), None
-        return self._begun + self._gap
+        moment = self._begun + self._gap
+        return moment if self._last is None or now < moment else now + self._gap / 8
 
     def begun(self, attempt: Attempt, now: float) -> None:
         """The next gap counts from here, or from when its function is called."""
         self._begun, self._last = now, attempt
 
+    def runs_already(self, attempt: Attempt) -> bool:
+        """A new pace begins with the next one."""
+        return False
+
     def ended(self, attempt: Attempt) -> None:
-        """When an attempt ends is of no interest."""
+        """It may have been cancelled before its function was called."""
+        if attempt is self._last and attempt.begun is None:
+            self._last = None
 
 
 # %%
@@ -86,8 +95,12 @@ assert round(pace.admit(100.0), 6) == 100.251
 attempt.begun = 100.01  # the carrier says: only now was it called
 assert round(pace.admit(100.1), 6) == 100.261
 assert pace.admit(9000.0) < 9000.0  # an hour later nothing was saved up: after the next one, the gap is what it was
-pace.begun(SimpleNamespace(begun=None), 9000.0)
+attempt = SimpleNamespace(begun=None)
+pace.begun(attempt, 9000.0)
 assert round(pace.admit(9000.0), 6) == 9000.251
+assert 9001.0 < pace.admit(9001.0) < 9001.1  # it is still on its way to its carrier: look again soon
+attempt.begun = 9001.0
+assert round(pace.admit(9001.0), 6) == 9001.251
 
 # %% [markdown]
 # ## Parallelism
@@ -110,6 +123,11 @@ class Parallel:
         """One more."""
         self._running += 1
 
+    def runs_already(self, attempt: Attempt) -> bool:
+        """One more."""
+        self._running += 1
+        return True
+
     def ended(self, attempt: Attempt) -> None:
         """One less."""
         self._running -= 1
@@ -127,7 +145,8 @@ assert parallel.admit(0.0) is None
 # %% [markdown]
 # ## From options to limits
 #
-# When a limit is changed while the net runs, what it has counted so far stays counted.
+# When a limit is changed while the net runs, what it has counted so far stays counted. A limit of parallel attempts that is
+# new counts those that run already; a new pace begins with the next one.
 
 
 # %%

@@ -660,9 +660,11 @@ class Recorder:
         return [entry_of(line) for line in lines[len(lines) - size :]]
 
     def close(self) -> None:
-        """Write what is fresh, and let go of the file."""
+        """Write what is fresh, and let go of the file. In a process that was forked it is not ours, and nor is the lock."""
+        if self._pid != os.getpid():
+            return
         with self._lock:
             self.digest()
             file, self._file = self._file, None
-            if file is not None and self._pid == os.getpid():
+            if file is not None:
                 file.close()

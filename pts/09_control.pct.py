@@ -56,11 +56,13 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from threading import Condition, Lock, RLock, Thread
+from math import inf
+from threading import TIMEOUT_MAX, Condition, RLock, Thread
 from typing import Any, TypeVar
 
-from netrun.core import NetStateError, NodeExecutionFailed
+from netrun.core import NetStateError, NodeExecutionFailed, check_number
 from netrun.driver import Driver, Host, ThreadHost, finish, is_cancelled, raise_first, run_now
+from netrun.signals import Guard
 
 
 # %%
@@ -103,6 +105,7 @@ class Turns:
         self.error: NodeExecutionFailed | None = None  # what paused the net
         self._driving = False
         self._idle = False  # whether who drives it has nothing to do
+        self._rises = 0  # how often it was roused from its rest
         self._stop_asked = False
         self.at_rest: Callable[[bool], object] = lambda is_over: None  # told when a run rests, or is over for good
         self._signalled = False  # whether a signal came since a verb was called that it pauses
@@ -118,13 +121,30 @@ class Turns:
         self._claim(operation, lifts_pause)
         try:
             yield
+        except BaseException:
+            if self.state is NetState.RUNNING:  # the run has not even begun
+                self.state = NetState.PAUSED
+            raise
         finally:
             self._release()
+
+    @contextmanager
+    def _turn_to_close(self) -> Iterator[bool]:
+        """Be the one that closes the net. False where it is stopped already, or somebody drives it again."""
+        with self._lock:
+            if is_ours := not (self.is_stopped() or self._driving):
+                self._claim("stop")
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                self._release()
 
     def _claim(self, operation: str, lifts_pause: bool = False) -> None:
         with self._lock:
             self.must_be_free(operation)
             self._driving, self._idle, self.state = True, False, NetState.RUNNING
+            self._rises += 1
             if lifts_pause and not self._stop_asked:
                 self._engine.resume()
                 self._engine.count_anew()
@@ -190,6 +210,7 @@ class Turns:
             if self._driving:
                 if self._engine.paused_by is None or self._stop_asked:
                     self._idle = False
+                    self._rises += 1
                 self._driver.wake()
 
     def _inside(self) -> bool:
@@ -228,23 +249,14 @@ class Turns:
 # %%
 #|exporti
 class Runs(Turns):
-    """The verbs that drive the net, on any host."""
+    """What the verbs do that drive the net, on any host, in whose turn it is."""
 
-    async def start(self, host: Host) -> None:
-        """Run until nothing more can happen, or until paused. Raises `NodeExecutionFailed` when a node gave up, and
-        `EpochLimitReached`."""
-        with self._turn("start", lifts_pause=True):
-            await self._run(host, self._driver.run, closes=not self._stage.is_open)
-
-    async def run_step(self, host: Host) -> bool:
-        """Run one wave. True if anything ran."""
-        self.must_not_be_stopped("run_step")
-        if self._engine.paused_by is not None:
-            return False
-        with self._turn("run_step"):
-            return await self._step(host)
+    async def _start(self, host: Host) -> None:
+        """Run until nothing more can happen, or until paused."""
+        await self._run(host, self._driver.run, closes=not self._stage.is_open)
 
     async def _step(self, host: Host) -> bool:
+        """Run one wave. True if anything ran."""
         if not self._stage.is_open:
             self._engine.count_anew()
         begun = await self._run(host, self._wave, closes=False)
@@ -260,23 +272,15 @@ class Runs(Turns):
         finally:
             self._engine.end_wave()
 
-    async def open(self, host: Host) -> None:
+    async def _open(self, host: Host) -> None:
         """Open a run that stays open."""
-        with self._turn("entering the net"):
-            self._engine.count_anew()
-            await self._run(host, _no_work, closes=False)
-            self.state = NetState.RUNNING
+        self._engine.count_anew()
+        await self._run(host, _no_work, closes=False)
+        self.state = NetState.RUNNING
 
     async def _close(self, host: Host) -> None:
-        """Stop a net that nobody drives. Where somebody does, nothing happens."""
-        with self._lock:
-            if self.is_stopped() or self._driving:  # by the run that has ended, or by another thread
-                return
-            self._claim("stop")
-        try:
-            await self._run(host, _no_work, closes=True, opens=False)
-        finally:
-            self._release()
+        """End the run, if one is open."""
+        await self._run(host, _no_work, closes=True, opens=False)
 
     async def _run(
         self, host: Host, work: Callable[[Host], Coroutine[Any, Any, int]], closes: bool, opens: bool = True
@@ -324,7 +328,8 @@ async def _no_work(host: Host) -> int:
 
 # %% [markdown]
 # A verb is called on a host: synchronously where a thread waits for it, on a loop of the run's own if any of the net's
-# functions is async; or on the caller's loop. In the main thread it is guarded against [signals](02a_signals.ipynb).
+# functions is async; or on the caller's loop. A turn is taken before the host is made and given back after it is closed, so
+# there is never a second one. In the main thread it is guarded against [signals](02a_signals.ipynb).
 
 
 # %%
@@ -341,7 +346,7 @@ class Hosting(Runs):
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(driver)
-        self._in_use = Lock()  # of the private loop
+        self.quick = Guard(driver.engine.running)  # for verbs that only ask or look
         driver.guard.ask_pause = self._pause_by_signal
 
     @contextmanager
@@ -356,17 +361,22 @@ class Hosting(Runs):
         self._engine.pause("signal")
         self.wake()
 
-    def drive(self, verb: Verb[Result], pauses: bool = False) -> Result:
+    def drive(self, operation: str, verb: Verb[Result], pauses: bool = False, lifts_pause: bool = False) -> Result:
         """Call a verb from a thread that waits for it. `pauses`: the first signal pauses the net."""
-        with self._guarded(pauses):
-            needs_loop = self._driver.async_tasks or self._private is not None
-            if needs_loop and self._in_use.acquire(blocking=False):
-                try:
-                    return self._drive_privately(verb)
-                finally:
-                    self._in_use.release()
-            # no loop is needed, or somebody drives the net on it, and the verb will say so
-            return run_now(verb(ThreadHost(self._driver.mailbox, self._driver.clock)))
+        with self._guarded(pauses), self._turn(operation, lifts_pause):
+            return self._drive(verb)
+
+    async def on_this_loop(
+        self, operation: str, verb: Verb[Result], pauses: bool = False, lifts_pause: bool = False
+    ) -> Result:
+        """Call a verb on the loop that is running."""
+        with self._guarded(pauses), self._turn(operation, lifts_pause):
+            return await self._on_a_loop(verb)
+
+    def _drive(self, verb: Verb[Result]) -> Result:
+        if self._driver.async_tasks or self._private is not None:
+            return self._drive_privately(verb)
+        return run_now(verb(ThreadHost(self._driver.mailbox, self._driver.clock)))
 
     def _drive_privately(self, verb: Verb[Result]) -> Result:
         from netrun.async_ import PrivateLoop
@@ -380,11 +390,6 @@ class Hosting(Runs):
             if not self._stage.is_open:
                 self._private = None
                 private.close()
-
-    async def on_this_loop(self, verb: Verb[Result], pauses: bool = False) -> Result:
-        """Call a verb on the loop that is running."""
-        with self._guarded(pauses):
-            return await self._on_a_loop(verb)
 
     async def _on_a_loop(self, verb: Verb[Result]) -> Result:
         from netrun.async_ import LoopHost
@@ -415,31 +420,38 @@ class Background(Hosting):
     def start_threaded(self) -> None:
         """Run in the background until stopped. Where that goes on already, but paused: lift the pause."""
         self._signalled = False
-        with self._lock:
-            if self._serves and self._engine.paused_by is not None and not self._stop_asked:
-                self.resume()
-                return
-            self._claim("start", lifts_pause=True)
-            self._serves = True
-        self._in_background(lambda host: self._run(host, self._serve, closes=False))
+        with self.quick.up():
+            with self._lock:
+                if self._serves and self._engine.paused_by is not None and not self._stop_asked:
+                    self.resume()
+                    return
+                self._claim("start", lifts_pause=True)
+                self._serves = True
+            self._in_background(lambda host: self._run(host, self._serve, closes=False))
+
+    def _may_step(self) -> bool:
+        """Whether a step may run anything: no pause holds it."""
+        self.must_not_be_stopped("run_step")
+        return self._engine.paused_by is None
 
     def step_threaded(self) -> bool:
         """One wave in the background. True if there is anything to run."""
-        self.must_not_be_stopped("run_step")
-        if self._engine.paused_by is not None:
+        if not self._may_step():
             return False
-        self._claim("run_step")
-        there_is_work = self._engine.could_begin()
-        self._in_background(self._step)
+        with self.quick.up():
+            self._claim("run_step")
+            there_is_work = self._engine.could_begin()
+            self._in_background(self._step)
         return there_is_work
 
     def resume(self) -> None:
         """Lift a pause. Runs nothing by itself, unless the net runs in the background."""
         self.must_not_be_stopped("resume")
-        with self._lock:
+        with self.quick.up(), self._lock:
             if self._stop_asked:
                 return
             self._engine.resume()
+            self._driver.guard.strikes = 0  # the next signal pauses it again
             if self._serves:
                 self.state, self.error = NetState.RUNNING, None
         self.wake()
@@ -462,7 +474,7 @@ class Background(Hosting):
 
     def _drive_here(self, verb: Verb[Any]) -> None:
         try:
-            self.drive(verb)
+            self._drive(verb)
         except BaseException as error:
             self._kept.append(error)
         finally:
@@ -502,23 +514,57 @@ class Background(Hosting):
 
 
 # %%
+#|exporti
+def _seconds(timeout: Any) -> float | None:
+    """How long to wait: None for as long as it takes, or for longer than can be counted. Raises `ConfigError`."""
+    if timeout is not None and timeout != inf:
+        check_number("timeout", timeout, "a number of seconds, or None", lambda seconds: True)
+    return None if timeout is None or timeout > TIMEOUT_MAX else timeout
+
+
+# %%
 #|export
 class Control(Background):
     """The verbs of a net over its driver. See the top of this chapter."""
 
     STOP_WAIT = 30.0  # seconds that stop() waits for a run elsewhere
 
+    def start(self) -> None:
+        """Run until nothing more can happen, or until paused. Raises `NodeExecutionFailed` when a node gave up, and
+        `EpochLimitReached`."""
+        self.drive("start", self._start, pauses=True, lifts_pause=True)
+
+    async def async_start(self) -> None:
+        """`start` on the caller's loop."""
+        await self.on_this_loop("start", self._start, pauses=True, lifts_pause=True)
+
+    def run_step(self) -> bool:
+        """Run one wave. True if anything ran."""
+        return self._may_step() and self.drive("run_step", self._step, pauses=True)
+
+    async def async_run_step(self) -> bool:
+        """`run_step` on the caller's loop."""
+        return self._may_step() and await self.on_this_loop("run_step", self._step, pauses=True)
+
+    def open(self) -> None:
+        """Open a run that stays open."""
+        self.drive("entering the net", self._open)
+
+    async def async_open(self) -> None:
+        """`open` on the caller's loop."""
+        await self.on_this_loop("entering the net", self._open)
+
     def wait_until_blocked(self, timeout: float | None = None) -> bool:
         """Wait until nothing runs and nothing will by itself. Raises what went wrong in the background."""
         self._must_be_outside("wait_until_blocked")
-        is_blocked = self._wait_for("wait_until_blocked", self._is_at_rest, timeout)
+        is_blocked = self._wait_for("wait_until_blocked", self._is_at_rest, _seconds(timeout))
         self.raise_kept()
         return is_blocked
 
     async def async_wait_until_blocked(self, timeout: float | None = None) -> bool:
         """`wait_until_blocked`, that lets the loop run."""
         self._must_be_outside("async_wait_until_blocked")
-        is_blocked = await self._async_wait_for(self._is_at_rest, timeout)
+        is_blocked = await self._async_wait_for(self._is_at_rest, _seconds(timeout))
         self.raise_kept()
         return is_blocked
 
@@ -535,7 +581,7 @@ class Control(Background):
     def _ask_pause(self) -> bool:
         """Ask for a pause. True if something may still be running."""
         self.must_not_be_stopped("pause")
-        with self._lock:
+        with self.quick.up(), self._lock:
             self._engine.pause("user")
             if self._is_at_rest():
                 self.state = NetState.PAUSED
@@ -550,7 +596,9 @@ class Control(Background):
         while ends and not self.is_stopped():
             if not self._wait_for("stop", self._is_free, self.STOP_WAIT):
                 raise self._still_running()
-            self.drive(self._close)
+            with self._guarded(pauses=False), self._turn_to_close() as is_ours:
+                if is_ours:
+                    self._drive(self._close)
         self.raise_kept()
 
     async def async_stop(self) -> None:
@@ -559,12 +607,14 @@ class Control(Background):
         while ends and not self.is_stopped():
             if not await self._async_wait_for(self._is_free, self.STOP_WAIT):
                 raise self._still_running()
-            await self.on_this_loop(self._close)
+            with self._guarded(pauses=False), self._turn_to_close() as is_ours:
+                if is_ours:
+                    await self._on_a_loop(self._close)
         self.raise_kept()
 
     def _ask_stop(self) -> bool:
         """Ask for the end. True if the caller should wait for it and close the run."""
-        with self._lock:
+        with self.quick.up(), self._lock:
             if self.is_stopped():
                 return False
             self._stop_asked = True
@@ -583,6 +633,8 @@ class Control(Background):
 # ## What a net is doing now
 #
 # `poll()` looks, and changes nothing. What was injected is routed when the net runs next, and until then counts as waiting.
+# The numbers are exact when nothing runs. While the net runs it does not stop to be counted, and an epoch may be missing
+# that is just on its way from one number to the next.
 
 
 # %%
@@ -627,11 +679,11 @@ class NetStatus(NodeStatus):
 def status_of(control: Control) -> NetStatus:
     """What a net is doing now. From any thread."""
     engine, ledger = control._engine, control._engine.ledger
-    running = Counter(attempt.task.node_name for attempt in list(engine.running))
+    rises, was_at_rest = control._rises, control._is_at_rest()
     retrying = Counter(retry.attempt.task.node_name for retry in engine.waiting_retries())
     nodes = {
         name: NodeStatus(
-            running[name],
+            max(0, counts.live - retrying[name]),
             counts.startable,
             retrying[name],
             counts.waiting_packets,
@@ -643,9 +695,10 @@ def status_of(control: Control) -> NetStatus:
     }
     sums: dict[str, Any] = {name: sum(getattr(node, name) for node in nodes.values()) for name in NodeStatus.__slots__}
     with control._lock:
-        state, paused_by, is_at_rest = control.state, engine.paused_by, control._is_at_rest()
+        state, paused_by = control.state, engine.paused_by
+        has_rested = was_at_rest and control._is_at_rest() and rises == control._rises
     could_begin = not control.is_stopped() and paused_by is None and engine.could_begin()
-    blocked = is_at_rest and not could_begin
+    blocked = has_rested and not could_begin
     pools = {} if control._stage.pools is None else control._stage.pools.status()
     return NetStatus(**sums, state=state, paused_by=paused_by, blocked=blocked, nodes=nodes, pools=pools)
 
@@ -825,6 +878,45 @@ else:
     raise AssertionError("it was lost")
 assert net.poll().paused_by == "error" and net.poll().failed == 1
 net.stop()
+
+# %% [markdown]
+# A start function that raises ends the run before anything was called; the packets stay where they are:
+
+# %%
+net = one_node_net(square, start_node_func=fail_too)
+net.inject_packets("A", "in", [1])
+net.start(threaded=True)
+try:
+    net.wait_until_blocked(timeout=10)
+except OSError as error:
+    print(repr(error), error.__notes__)
+else:
+    raise AssertionError("it was lost")
+assert net.state is NetState.PAUSED and net.poll().waiting_packets == 1
+
+# %% [markdown]
+# `stop` waits for a thread that runs, but not for ever. It says what it waits for, and may be called again:
+
+# %%
+from threading import Event
+
+release = Event()
+net = one_node_net(lambda ctx, packets: (release.wait(), consume(ctx, packets)))
+net.inject_packets("A", "in", [1])
+net.start(threaded=True)
+while not net.poll().running:
+    pass
+net._control.STOP_WAIT = 0.01  # seconds, in place of 30
+try:
+    net.stop()
+except NetStateError as error:
+    print(error)
+else:
+    raise AssertionError("it runs still")
+release.set()
+net._control.STOP_WAIT = 30
+net.stop()
+assert net.state is NetState.STOPPED and net.poll().finished == 1
 
 # %% [markdown]
 # A node function may look, pause and stop. What would wait for the node itself is refused:

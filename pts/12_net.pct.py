@@ -20,8 +20,9 @@
 #|export
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from netrun_sim import Graph
 
@@ -36,6 +37,7 @@ from netrun.packets import Epoch, Packet
 from netrun.prints import LogEntry, NodeLog
 from netrun.port_types import PortTypes
 from netrun.routing import Door, Outlet
+from netrun.signals import HANDING_OVER, WAITING
 from netrun.values import PacketValueStore
 from netrun.views import EventHistory, Lineage, TimelineRow, lineage_of
 
@@ -94,14 +96,46 @@ def _values(name: str, values: Any) -> list[Any]:
     """The values that are given for a port, or `ConfigError` where they are none."""
     if not isinstance(values, Iterable):
         raise ConfigError(f"the values for {name!r} must be given as a list or another iterable, not {values!r}.")
+    return _listed(values)
+
+
+# %% [markdown]
+# ## Undisturbed
+#
+# Ctrl-C in the main thread may come while the books are open. Verbs that are quick wait for their end before it strikes.
+
+
+# %%
+#|exporti
+Self_ = TypeVar("Self_", bound="Nodes")
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+Method = Callable[Concatenate[Self_, Parameters], Result]
+
+
+def _undisturbed(method: Method[Self_, Parameters, Result]) -> Method[Self_, Parameters, Result]:
+    """The method of a net, guarded against signals."""
+
+    @wraps(method)
+    def guarded(self: Self_, *arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
+        with self._control.quick.up():
+            return method(self, *arguments, **options)
+
+    return cast(Method[Self_, Parameters, Result], guarded)
+
+
+def _listed(values: Iterable[Any]) -> list[Any]:
+    """What an iterable of the user's gives: that may take long, and be interrupted anywhere."""
     return list(values)
+
+
+WAITING.add(_listed.__code__)
+HANDING_OVER.add(_listed.__code__)
 
 
 # %% [markdown]
 # ## Net
-
-
-# %% [markdown]
+#
 # What its nodes do:
 
 
@@ -230,6 +264,7 @@ class Nodes:
         """The failure that paused the net, with its `others`; None when it ran on since, and with `on_error="continue"`."""
         return self._control.error
 
+    @_undisturbed
     def set_node_exec(
         self,
         node_name: str,
@@ -276,12 +311,13 @@ class Nodes:
         `NodeNotFoundError`, or `ConfigError` for an unknown option or a bad value."""
         task = self._task(node_name)
         config = task.config.merged(**options)
-        if self._stage.is_open:
-            self._stage.must_have_pools(node_name, config)
-        task.config = config
-        self._place(task)
-        self._engine.room_made.append(task)
-        self._control.wake()
+        with self._control.quick.up():
+            if self._stage.is_open:
+                self._stage.must_have_pools(node_name, config)
+            task.config = config
+            self._place(task)
+            self._engine.changed.append(task)
+            self._control.wake()
 
     def get_node_config(self, node_name: str) -> NodeConfig:
         """The options of a node. Raises `NodeNotFoundError`."""
@@ -350,10 +386,12 @@ class Nodes:
 class Contents(Nodes):
     """What is in a net."""
 
+    @_undisturbed
     def get_startable_epochs(self) -> list[str]:
         """The ids of the epochs that could start, oldest first."""
         return self._ledger.startable()
 
+    @_undisturbed
     def get_startable_epochs_by_node(self, node_name: str) -> list[str]:
         """The ids of a node's epochs that could start, oldest first. Raises `NodeNotFoundError`."""
         return self._ledger.startable(node_name)
@@ -370,6 +408,7 @@ class Contents(Nodes):
         """The packet with this id. Raises `PacketNotFoundError` for one that is not, or no longer, in the net."""
         return self._ledger.get_packet(packet_id)
 
+    @_undisturbed
     def inject_source_epoch(self, node_name: str) -> str:
         """Make a startable epoch with an empty salvo, to start a node without input. Returns its id."""
         self._must_not_be_stopped("inject_source_epoch")
@@ -377,6 +416,7 @@ class Contents(Nodes):
         self._control.wake()
         return epoch_id
 
+    @_undisturbed
     def inject_packets(self, node_name: str, port_name: str, values: Iterable[Any]) -> list[str]:
         """Put values at an input port, in order. Those beyond its slots wait for room. Returns the ids of their packets.
 
@@ -384,7 +424,7 @@ class Contents(Nodes):
         `InputPortNotFoundError`, or what storing a value raised; nothing is injected then.
         """
         self._must_not_be_stopped("inject_packets")
-        ids = self._ledger.inject(node_name, port_name, values)
+        ids = self._ledger.inject(node_name, port_name, _listed(values))
         self._control.wake()
         return ids
 
@@ -408,6 +448,7 @@ class Contents(Nodes):
         is_there = self._ledger.has_packet(packet_id)
         return lineage_of(self._history.get_entries(), packet_id, is_there)
 
+    @_undisturbed
     def redrive(self, entry: DeadLetterEntry, values: Mapping[str, Iterable[Any]] | None = None) -> list[str]:
         """Put the packets of a dead letter back at the ports they came from, and take it out of the queue.
 
@@ -419,6 +460,7 @@ class Contents(Nodes):
         self._control.wake()
         return ids
 
+    @_undisturbed
     def take_outputs(self, node_name: str, port_name: str) -> list[Any]:
         """The values that were sent from an output port without an edge, in order; the net holds them no longer. Raises
         `NodeNotFoundError`, `OutputPortNotFoundError`, and `ValueFunctionFailed` (everything stays then)."""
@@ -448,13 +490,15 @@ class Net(Contents):
         `EpochLimitReached`; the next `start` counts anew. For nets that might run for ever.
     thread_pools, process_pools: by name, the pools in which nodes with the option `pool` run: `{"io": {"size": 8}}`, and
         for processes `{"cpu": {"size": 2, "start_method": "forkserver"}}` ("spawn" and "fork" are the others; a script needs
-        no `__main__` guard). executor_pools: `concurrent.futures` executors of yours, by name, which the net does not close.
+        no `__main__` guard). executor_pools: `concurrent.futures` executors of yours, by name, which the net does not close;
+        as `{"cluster": {"executor": executor, "size": 8}}` where one does not tell how many workers it has, as Dask's.
     history_max_size: how many entries `history` keeps in memory; 0: none. history_file: a file that all of them are appended
         to as lines of JSON, about `history_chunk_size` at a time, and (`history_flush_on_pause`) when the net pauses or is
         blocked.
     meta: anything that is to be known of this net, by name. netrun only keeps it.
     handle_signals: while `start` or `run_step` runs in the main thread, the first SIGINT or SIGTERM pauses the net, and
-        only the second cancels what runs and raises. False: Ctrl-C raises at once, SIGTERM is left alone.
+        only the second cancels what runs and raises. False: both do what they do without a net, at a moment when nothing
+        is torn by that.
 
     Give the nodes their functions with `set_node_exec`, put values in with `inject_packets`, run with `start`, and take
     what came out with `take_outputs`; or do all three with `run`. A net may be used from any thread; one at a time runs
@@ -475,12 +519,12 @@ class Net(Contents):
         if threaded:
             self._control.start_threaded()
         else:
-            self._control.drive(self._control.start, pauses=True)
+            self._control.start()
 
     async def async_start(self) -> None:
         """`start` on the caller's loop. When the caller is cancelled, so are the running attempts: their epochs are
         startable again, or cancelled with a dead letter if they had acted on the net, and the net is PAUSED."""
-        await self._control.on_this_loop(self._control.start, pauses=True)
+        await self._control.async_start()
 
     def run_step(self, start_epochs: bool = True, threaded: bool = False) -> bool:
         """Run one wave: start what is startable now, and wait for all of it. What that makes startable waits for the
@@ -495,14 +539,15 @@ class Net(Contents):
         """
         if not start_epochs:
             return self._route()
-        return self._control.step_threaded() if threaded else self._control.drive(self._control.run_step, pauses=True)
+        return self._control.step_threaded() if threaded else self._control.run_step()
 
     async def async_run_step(self, start_epochs: bool = True) -> bool:
         """`run_step` on the caller's loop."""
         if not start_epochs:
             return self._route()
-        return await self._control.on_this_loop(self._control.run_step, pauses=True)
+        return await self._control.async_run_step()
 
+    @_undisturbed
     def _route(self) -> bool:
         self._must_not_be_stopped("run_step")
         self._ledger.route()
@@ -534,6 +579,7 @@ class Net(Contents):
         """`stop`, that lets the caller's loop run while it waits."""
         await self._control.async_stop()
 
+    @_undisturbed
     def poll(self) -> NetStatus:
         """What the net is doing now: its state, and how many epochs run, wait and have ended, by node too. Changes
         nothing; may be called from any thread, and from inside a node."""
@@ -580,7 +626,8 @@ class Net(Contents):
         for name in self._idle_sources() if sources else ():
             self.inject_source_epoch(name)
         self.start()
-        outputs_taken = self._ledger.take_all(taken)
+        with self._control.quick.up():
+            outputs_taken = self._ledger.take_all(taken)
         return {f"{node_name}.{port_name}": values for (node_name, port_name), values in outputs_taken.items()}
 
     @staticmethod
@@ -644,7 +691,7 @@ class Net(Contents):
         return [name for name in able if not self._ledger.doors[name].gates and not self._ledger.startable(name)]
 
     def __enter__(self) -> Self:
-        self._control.drive(self._control.open)
+        self._control.open()
         return self
 
     def __exit__(
@@ -653,7 +700,7 @@ class Net(Contents):
         self.stop()
 
     async def __aenter__(self) -> Self:
-        await self._control.on_this_loop(self._control.open)
+        await self._control.async_open()
         return self
 
     async def __aexit__(

@@ -216,7 +216,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | drawings of a text; its JSON Schema |
 # | [12_net](nbs/12_net.ipynb) | the face |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
-# | [examples](nbs/examples) | a census of the standard library; a net as a file |
+# | [examples](nbs/examples) | a census of the standard library; a Dask cluster; a net as a file |
 #
 # ## What works, and what is to come
 #
@@ -229,10 +229,10 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | async nodes side by side, `async_start` and its kin, cancellation | works |
 # | `rate_limit_per_second`, `max_parallel_epochs`, `max_epochs` | works |
 # | `start(threaded=True)`, `poll`, `wait_until_blocked`; SIGINT and SIGTERM | works |
-# | thread pools, process pools with workers that may die, `concurrent.futures` executors | works |
+# | thread pools, process pools with workers that may die | works |
+# | `concurrent.futures` executors: the standard library's, loky's, Dask's (`pip install "netrun[dask]"`) | works |
 # | history in memory and in a file, logs of prints, timelines, lineage, traces for Perfetto, OpenTelemetry | works |
 # | port types, checked when values are consumed and loaded, and against each other | works |
-# | Dask as an executor, tested | to come |
 # | nets as TOML, salvo expressions, factories, the command line | works |
 # | checkpoints; `netrun run --checkpoint` | to come |
 #

@@ -8,11 +8,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from netrun import Graph, Net, NetState, NetStateError, NetStatus, NodeExecutionFailed
+from netrun import ConfigError, Graph, Net, NetState, NetStateError, NetStatus, NodeExecutionFailed
 from tests.nets import build, chain, environment, eventually, maps, node, python
 
 
@@ -616,6 +617,76 @@ def test_of_eight_that_start_at_once_one_runs(func: Callable[..., Any], threaded
         net.stop()
 
 
+@pytest.mark.parametrize("func_is_async", [False, True])
+def test_who_wins_a_race_to_start_runs_as_if_alone(func_is_async: bool) -> None:
+    """Async epochs run at the same time, and each run has its one loop, from its start to its stop functions."""
+    for _ in range(30):
+        running: list[int] = []
+        most: list[int] = []
+
+        async def wait(ctx, packets, running=running, most=most):
+            running.append(1)
+            await asyncio.sleep(0.005)
+            most.append(len(running))
+            await ctx.consume_packet(packets["in"][0])
+
+        def look(ctx, packets, most=most):
+            most.append(10)
+            ctx.consume_packet(packets["in"][0])
+
+        net = build(chain("A"), A=wait if func_is_async else look)
+        net.inject_packets("A", "in", range(10))
+        barrier = threading.Barrier(8)
+
+        def start(net=net, barrier=barrier):
+            barrier.wait()
+            with suppress(NetStateError):
+                net.start()
+
+        threads = [threading.Thread(target=start) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert most == [10] * 10
+
+
+@pytest.mark.parametrize("timeout", ["1", True, float("nan"), [1]])
+def test_a_bad_timeout_is_refused(timeout: Any) -> None:
+    """Before anything is waited for."""
+    net = build(chain("A"), A=pass_on)
+    with pytest.raises(ConfigError, match="timeout must be a number of seconds"):
+        net.wait_until_blocked(timeout)
+
+
+def test_to_wait_for_ever_is_to_wait() -> None:
+    """Longer than a clock can count is for ever; less than nothing is not at all."""
+    release = threading.Event()
+    net = build(chain("A"), A=lambda ctx, packets: (release.wait(10), pass_on(ctx, packets)))
+    net.inject_packets("A", "in", [1])
+    net.start(threaded=True)
+    eventually(lambda: net.poll().running == 1)
+    assert net.wait_until_blocked(-1) is False
+    threading.Timer(0.02, release.set).start()
+    assert net.wait_until_blocked(float("inf")) is True
+    assert net.wait_until_blocked(1e300) is True
+    assert asyncio.run(net.async_wait_until_blocked(1e12)) is True
+    net.stop()
+
+
+def test_a_poll_that_says_blocked_has_counted_everything() -> None:
+    """Nothing runs, nothing can start, and as many have ended as were injected before."""
+    net = build(chain("A"), A=pass_on)
+    net.start(threaded=True)
+    for injected in range(1, 400):
+        net.inject_packets("A", "in", [injected])
+        while not (status := net.poll()).blocked:
+            pass
+        assert (status.running, status.startable, status.waiting_packets) == (0, 0, 0)
+        assert status.finished == injected
+    net.stop()
+
+
 @pytest.mark.parametrize("retrying", [False, True])
 def test_four_threads_do_everything_at_random(func: Callable[..., Any], retrying: bool) -> None:
     """No deadlock, and every injected value is taken out or still inside. `SOAK_SECONDS` makes it longer."""
@@ -843,6 +914,88 @@ for _ in range(60):
     assert not ender.is_alive(), "deadlock"
 print("fine")
 """
+
+
+STRUCK = """
+import os, random, signal, threading
+from netrun import Net
+from tests.nets import build, chain, maps
+
+rng = random.Random(1)
+net = build(chain("A", "B"), A=maps(lambda value: value), B=maps(lambda value: value))
+
+
+def inject(rounds):
+    net.inject_packets("A", "in", range(rng.randint(1, 9)))
+
+
+def look(rounds):
+    inject(rounds)
+    net.get_startable_epochs()
+
+
+def take(rounds):
+    inject(rounds)
+    net.take_outputs("B", "out")
+
+
+def change(rounds):
+    inject(rounds)
+    net.set_node_config("A", max_parallel_epochs=rng.choice([None, 1]))
+
+
+def never(rounds):
+    def values():
+        while True:
+            yield 1
+
+    net.inject_packets("A", "in", values())
+
+
+def raising(number, frame):
+    raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGTERM, raising)
+
+
+def start(rounds):
+    inject(rounds)
+    other = build(chain("A"), A=maps(lambda value: value))
+    other.start(threaded=True)
+    other.stop()
+
+
+for verb in [start, inject, look, take, change, never, lambda rounds: net.poll()]:
+    for background in (False, True):
+        for rounds in range(8):
+            net = build(chain("A", "B"), A=maps(lambda value: value), B=maps(lambda value: value))
+            if background:
+                net.start(threaded=True)
+            number = rng.choice([signal.SIGINT, signal.SIGTERM])
+            presser = threading.Timer(rng.uniform(0.001, 0.01), os.kill, [os.getpid(), number])
+            try:
+                presser.start()
+                while True:
+                    verb(rounds)
+            except KeyboardInterrupt:
+                presser.join()
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            if not background:
+                net._ledger.check()
+                net.start()
+            assert net.wait_until_blocked(10)
+            status = net.poll()
+            assert (status.startable, status.waiting_packets, status.running) == (0, 0, 0), status
+            net._ledger.check()
+            net.stop()
+print("fine")
+"""
+
+
+def test_ctrl_c_outside_of_a_run_tears_nothing() -> None:
+    """In the main thread, in any verb, beside a net in the background or before any run: it arrives, once."""
+    assert python(STRUCK, measured=False).strip() == "fine"
 
 
 def test_ctrl_c_in_a_thread_that_asks_leaves_no_lock_behind() -> None:

@@ -15,6 +15,8 @@ HEAVY = [
     "multiprocessing",
     "subprocess",
     "socket",
+    "dask",
+    "distributed",
 ]
 
 

@@ -8,11 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import CancelledError as FutureCancelled
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import loky
 import pytest
 
 from netrun import (
@@ -31,7 +33,7 @@ from tests.graphs import edge
 from tests.nets import chain, eventually, join, node, python
 
 FORKSERVER = multiprocessing.get_context("forkserver")
-KINDS = ["thread", "process", "executor"]
+KINDS = ["thread", "process", "executor", "loky"]
 
 
 def pool_options(kind: str, size: int = 2, name: str = "p") -> dict[str, Any]:
@@ -45,7 +47,12 @@ def pool_options(kind: str, size: int = 2, name: str = "p") -> dict[str, Any]:
             return {"process_pools": {name: {"size": size}}}
         case "spawn" | "fork":
             return {"process_pools": {name: {"size": size, "start_method": kind}}}
-    executor: Executor = ProcessPoolExecutor(size, FORKSERVER) if kind == "executor" else ThreadPoolExecutor(size)
+    make: dict[str, Callable[[], Executor]] = {
+        "executor": lambda: ProcessPoolExecutor(size, FORKSERVER),
+        "loky": lambda: loky.ProcessPoolExecutor(size),
+        "thread executor": lambda: ThreadPoolExecutor(size),
+    }
+    executor = make[kind]()
     _executors.append(executor)
     return {"executor_pools": {name: executor}}
 
@@ -59,7 +66,7 @@ def _everything_ends() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     while _executors:
-        _executors.pop().shutdown(cancel_futures=True)
+        _executors.pop().shutdown()
     new = lambda: set(threading.enumerate()) - before  # noqa: E731
     eventually(lambda: not [thread for thread in new() if thread.name.startswith("netrun p")])
     eventually(lambda: not multiprocessing.active_children())
@@ -389,7 +396,8 @@ def test_failure_functions_and_callbacks_are_called_here(kind: str) -> None:
     (letter,) = net.dead_letter_queue
     assert repr(letter.exception) == "ValueError('no')"
     if kind != "thread":
-        assert "in fail" in str(letter.exception.__cause__)
+        line = fail.__code__.co_firstlineno + 2
+        assert f'File "{__file__}", line {line}, in fail' in str(letter.exception.__cause__)
 
 
 # -- start and stop functions ------------------------------------------------------------------------------------------
@@ -446,9 +454,10 @@ def test_global(kind: str, tmp_path: Path) -> None:
     assert {line.split()[2].partition("-")[0] for line in _log(tmp_path)} == {str(os.getpid())}
 
 
-def test_per_worker_in_an_executor(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["executor", "loky"])
+def test_per_worker_in_an_executor(kind: str, tmp_path: Path) -> None:
     """An executor's workers are started, and stopped when their process ends."""
-    net = _starting("executor", tmp_path)
+    net = _starting(kind, tmp_path)
     net.inject_packets("A", "in", range(12))
     net.start()
     _executors.pop().shutdown()
@@ -763,18 +772,20 @@ def test_who_waits_for_the_only_worker_goes_on_when_it_returns() -> None:
 # -- what cannot travel ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["process", "executor"])
-def test_what_cannot_be_pickled_is_named(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["process", "executor", "loky"])
+def test_what_cannot_be_pickled_is_named(kind: str, tmp_path: Path) -> None:
     """Port and type, before the body runs where that can be known; the pool goes on."""
     lock = threading.Lock()
 
     def work(ctx, packets):
         value = ctx.consume_packet(packets["in"][0])
+        (tmp_path / value).touch()
         ctx.send("out", threading.Lock() if value == "out" else value)
 
     net = pooled(kind, work, [lock, "out", "fine"], on_error="continue", size=1)
     net.start()
     into, out = (letter.exception for letter in net.dead_letter_queue)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fine", "out"]
     assert isinstance(into, NotPicklable)
     assert isinstance(out, NotPicklable)
     assert (into.node_name, into.port_name, into.type_name) == ("A", "in", "lock")
@@ -787,6 +798,40 @@ def test_what_cannot_be_pickled_is_named(kind: str) -> None:
     assert isinstance(letter.exception, NotPicklable)
     assert (letter.exception.port_name, letter.exception.type_name) == ("function", "function")
     assert list(letter.packet_values.values()) == ["value"]
+
+
+class Travels:
+    """A node function that notes in a folder when it is pickled and unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def note(self, what: str) -> None:
+        (self.folder / f"{what} {os.getpid()}-{threading.get_ident()} {time.monotonic_ns()}").touch()
+
+    def __getstate__(self):
+        self.note("pickled")
+        return {"folder": self.folder}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self.note("unpickled")
+
+    def __call__(self, ctx, packets):
+        value = ctx.consume_packet(packets["in"][0])
+        ctx.send("out", f"{os.getpid()}-{threading.get_ident()}")
+        time.sleep(0.001 * value)
+
+
+@pytest.mark.parametrize("kind", ["process", "executor", "loky", "thread executor"])
+def test_a_function_goes_to_each_worker_once(kind: str, tmp_path: Path) -> None:
+    """However many epochs there are: pickled once, unpickled once in each worker."""
+    net = pooled(kind, Travels(tmp_path), range(30))
+    net.start()
+    workers = set(net.take_outputs("A", "out"))
+    notes = [path.name.split()[:2] for path in tmp_path.iterdir()]
+    assert [what for what, _ in notes].count("pickled") == 1
+    assert sorted(who for what, who in notes if what == "unpickled") == sorted(workers)
 
 
 class BreaksInInit(Exception):
@@ -804,7 +849,7 @@ class BreaksInStr(Exception):
         raise TypeError("no text")
 
 
-@pytest.mark.parametrize("kind", ["process", "executor"])
+@pytest.mark.parametrize("kind", ["process", "executor", "loky"])
 @pytest.mark.parametrize("error", [BreaksInInit(1, 2), BreaksInReduce("text"), BreaksInStr("x")])
 def test_an_exception_that_cannot_travel_arrives_all_the_same(kind: str, error: Exception) -> None:
     """With its type's name, its text and the traceback there."""
@@ -844,7 +889,7 @@ class Hostile:
         vars(self).update(state)
 
 
-@pytest.mark.parametrize("kind", ["process", "executor"])
+@pytest.mark.parametrize("kind", ["process", "executor", "loky"])
 def test_what_breaks_when_it_is_unpickled_is_the_epochs_failure(kind: str) -> None:
     """There or here; the next epoch is fine."""
     home = os.getpid()
@@ -864,6 +909,51 @@ def test_what_breaks_when_it_is_unpickled_is_the_epochs_failure(kind: str) -> No
     ]
     assert net.take_outputs("A", "out") == ["fine"]
     net._ledger.check()
+
+
+GATE = threading.Event()
+
+
+class Stuck:
+    """Unpickling it waits, in the process where it was asked for."""
+
+    def __init__(self, home: int) -> None:
+        self.home = home
+
+    def __reduce__(self):
+        return wait_at, (self.home,)
+
+
+def wait_at(home: int) -> str:
+    if os.getpid() == home:
+        GATE.wait(20)
+    return "unstuck"
+
+
+def test_an_answer_that_hangs_when_it_is_unpickled_is_abandoned() -> None:
+    """The process is done with it, so nothing can be ended; it counts as a thread that hangs does."""
+    home = os.getpid()
+
+    def work(ctx, packets):
+        value = ctx.consume_packet(packets["in"][0])
+        ctx.send("out", Stuck(home) if value == "stuck" else value)
+
+    GATE.clear()
+    net = pooled("process", work, ["fine"], size=1, on_error="continue")
+    with net:
+        net.start()
+        net.set_node_config("A", timeout=0.3)
+        net.inject_packets("A", "in", ["stuck"])
+        net.start()
+        assert (net.poll().pools["p"].busy, net.poll().pools["p"].abandoned) == (1, 1)
+        net.set_node_config("A", timeout=None)
+        GATE.set()
+        eventually(lambda: net.poll().pools["p"].busy == 0)
+        net.inject_packets("A", "in", ["again"])
+        net.start()
+    assert net.take_outputs("A", "out") == ["fine", "again"]
+    (letter,) = net.dead_letter_queue
+    assert isinstance(letter.exception, EpochTimeout)
 
 
 MAIN = """
@@ -906,6 +996,89 @@ def test_functions_and_classes_of_a_script_without_a_guard(method: str, tmp_path
     assert python(MAIN.format(method=method)).strip() == "[3, 6]"
 
 
+# -- executors with bad manners ----------------------------------------------------------------------------------------
+
+
+class Manners(Executor):
+    """An executor that does what it likes with what it is given."""
+
+    def __init__(self, submit: Callable[[], Any], size: Any = 2) -> None:
+        self._submit, self._max_workers = submit, size
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return self._submit()
+
+
+def future_with(end: Callable[[Any], Any]) -> Any:
+    """A future that has ended so."""
+    future: Any = Future()
+    end(future)
+    return future
+
+
+def refuse() -> None:
+    raise TypeError("not today")
+
+
+@pytest.mark.parametrize(
+    ("submit", "kind"),
+    [
+        (refuse, TypeError),
+        (lambda: None, AttributeError),
+        (lambda: future_with(lambda future: future.set_result(42)), TypeError),
+        (lambda: future_with(lambda future: future.set_result((b"", b""))), EOFError),
+        (lambda: future_with(lambda future: future.set_exception(KeyboardInterrupt())), KeyboardInterrupt),
+        (lambda: future_with(lambda future: future.cancel()), FutureCancelled),
+    ],
+)
+def test_an_executor_that_misbehaves_fails_the_epoch(submit: Callable[[], Any], kind: type[BaseException]) -> None:
+    """Nothing else, and what it raised says whose it is."""
+    for size in (2, 0, None):
+        net = Net(chain("A"), on_error="continue", executor_pools={"p": Manners(submit, size)})
+        net.set_node_exec("A", where)
+        net.set_node_config("A", pool="p")
+        net.inject_packets("A", "in", range(3))
+        net.start()
+        assert [type(letter.exception) for letter in net.dead_letter_queue] == [kind] * 3
+        assert sorted(list(letter.packet_values.values()) for letter in net.dead_letter_queue) == [[0], [1], [2]]
+        if kind in (AttributeError, FutureCancelled):
+            notes = next(iter(net.dead_letter_queue)).exception.__notes__
+            assert notes == ["raised by the executor of pool 'p'"]
+        net._ledger.check()
+
+
+@pytest.mark.parametrize("kind", ["thread executor", "executor", "loky"])
+def test_an_executor_that_is_shut_down_meanwhile(kind: str) -> None:
+    """The net pauses with the first epoch that it refuses; the others are startable."""
+    executor = pool_options(kind, 1)["executor_pools"]["p"]
+
+    def shut_down(ctx, packets):
+        value = ctx.consume_packet(packets["in"][0])
+        if value == 3:
+            executor.shutdown(wait=False)
+        ctx.send("out", value)
+
+    graph = Graph([node("A", ["in"], ["out"]), node("B", ["in"], ["out"])], [edge("A.out", "B.in")])
+    net = Net(graph, executor_pools={"p": executor})
+    net.set_node_exec("A", shut_down)
+    net.set_node_exec("B", where)
+    net.set_node_config("B", pool="p")
+    net.inject_packets("A", "in", range(10))
+    with pytest.raises(NodeExecutionFailed) as caught:
+        net.start()
+    assert isinstance(caught.value.original_exception, RuntimeError)
+    assert "raised by the executor of pool 'p'" in caught.value.original_exception.__notes__
+    given_up = [value for letter in net.dead_letter_queue for value in letter.packet_values.values()]
+    out = [value for value, *_ in net.take_outputs("B", "out")]
+    left = [value for value in range(10) if value not in (*out, *given_up)]
+    assert len(given_up) == 1
+    assert (
+        len(left)
+        == net.poll().startable + net.poll().nodes["B"].waiting_packets + net.poll().nodes["A"].waiting_packets
+    )
+    net._ledger.check()
+
+
 # -- options -----------------------------------------------------------------------------------------------------------
 
 
@@ -919,6 +1092,8 @@ def test_functions_and_classes_of_a_script_without_a_guard(method: str, tmp_path
         ({"thread_pools": {"p": {"sise": 3}}}, "there is no option 'sise'. Did you mean 'size'?"),
         ({"process_pools": {"p": {"size": 1, "start_method": "spoon"}}}, "there is no start_method 'spoon'"),
         ({"executor_pools": {"p": 3}}, "must be a concurrent.futures.Executor, not 3"),
+        ({"executor_pools": {"p": {"size": 3}}}, "must be a concurrent.futures.Executor, not None"),
+        ({"executor_pools": {"p": {"executor": ThreadPoolExecutor(1)}}}, "size must be a whole number from 1 on"),
         ({"thread_pools": {"p": {"size": 1}}, "process_pools": {"p": {"size": 1}}}, "two pools have the name 'p'"),
         ({"thread_pools": {"": {"size": 1}}}, "a pool's name must be text"),
     ],

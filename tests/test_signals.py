@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context, ContextVar
 from typing import Any
 
 import pytest
@@ -348,6 +349,33 @@ def test_the_first_pauses_and_says_how_to_force_it(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == ""
 
 
+def test_the_line_is_printed_in_the_callers_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the loop is idle when the signal comes: that is how Jupyter knows the cell it belongs to."""
+    cell, seen = ContextVar("cell", default="none"), list[str]()
+
+    class Screen:
+        def write(self, text):
+            seen.append(cell.get())
+
+        def flush(self):
+            pass
+
+    async def wait(ctx, packets):
+        await ctx.consume_packet(packets["in"][0])
+        asyncio.get_running_loop().call_later(0.01, press, context=Context())
+        await asyncio.sleep(0.05)
+
+    async def run():
+        cell.set("this one")
+        await net.async_start()
+
+    net = build(chain("A"), A=wait)
+    net.inject_packets("A", "in", [1])
+    monkeypatch.setattr(sys, "stderr", Screen())
+    asyncio.run(run())
+    assert seen == ["this one"]
+
+
 def test_a_step_is_paused_too(capsys: pytest.CaptureFixture[str]) -> None:
     """So a loop over steps ends."""
     net = pressing(number=signal.SIGTERM)
@@ -391,8 +419,14 @@ def test_a_long_function_is_interrupted_at_once() -> None:
 
     net = build(chain("A"), A=busy)
     net.inject_packets("A", "in", [1])
-    for delay in (0.05, 0.1):
-        threading.Timer(delay, os.kill, [os.getpid(), signal.SIGINT]).start()
+
+    def press_twice():
+        eventually(lambda: net.poll().running == 1)
+        os.kill(os.getpid(), signal.SIGINT)
+        eventually(lambda: net.poll().paused_by == "signal")  # two at once would be one to the system
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press_twice).start()
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         net.start()
@@ -423,20 +457,23 @@ def test_async_attempts_are_cancelled_by_the_second() -> None:
     net._ledger.check()
 
 
-def test_without_handling_the_first_raises_and_sigterm_is_left_alone() -> None:
-    """`handle_signals=False`: Python's own, at a moment when nothing is torn."""
+def test_without_handling_both_do_what_they_always_do() -> None:
+    """`handle_signals=False`: Python's own, or somebody's handler, at a moment when nothing is torn."""
     net = pressing(handle_signals=False)
     with pytest.raises(KeyboardInterrupt):
         net.start()
     assert len(net.get_startable_epochs()) == 2
-    seen: list[object] = []
-    with handler(signal.SIGTERM, mine := lambda number, frame: seen.append(number)):
-        net = build(chain("A"), A=lambda ctx, packets: seen.append(signal.getsignal(signal.SIGTERM)))
-        net._control.handles_signals = False
-        net.inject_packets("A", "in", [1])
-        with pytest.raises(Exception, match="ended with packets left"):
-            net.start()
-    assert seen == [mine]
+    seen: list[int] = []
+    with handler(signal.SIGTERM, lambda number, frame: seen.append(number)):
+        net = pressing(2, signal.SIGTERM, handle_signals=False)
+        net.start()
+    assert (seen, net.take_outputs("A", "out")) == ([signal.SIGTERM] * 2, [1, 2])
+    net = build(chain("A"), A=lambda ctx, packets: seen.append(signal.getsignal(signal.SIGTERM)))
+    net._control.handles_signals = False
+    net.inject_packets("A", "in", [1])
+    with pytest.raises(Exception, match="ended with packets left"):
+        net.start()
+    assert seen[-1] is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("number", INTERRUPTED)
@@ -498,6 +535,60 @@ def test_a_handler_that_a_node_sets_is_left_there() -> None:
         assert signal.getsignal(signal.SIGINT) is mine
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_after_a_pause_was_lifted_the_next_pauses_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is the first once more, for this net."""
+
+    def work(ctx, packets):
+        value = ctx.consume_packet(packets["in"][0])
+        press()
+        if value == 1:
+            net.resume()
+        ctx.send("out", value)
+
+    net = build(chain("A"), A=work)
+    net.inject_packets("A", "in", [1, 2, 3])
+    net.start()
+    assert net.poll().paused_by == "signal"
+    assert (net.take_outputs("A", "out"), len(net.get_startable_epochs())) == ([1, 2], 1)
+    assert capsys.readouterr().err.count("To cancel what runs") == 2
+
+
+def test_each_net_counts_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two on one loop: one was struck, has ended, and runs again; the other has not been struck twice by that."""
+    order: list[str] = []
+
+    async def main():
+        going = asyncio.Event()
+
+        async def slow(ctx, packets):
+            press()  # the first for both
+            await going.wait()
+            value = await ctx.consume_packet(packets["in"][0])
+            await ctx.send("out", value)
+
+        async def quick(ctx, packets):
+            order.append("quick")
+            await ctx.consume_packet(packets["in"][0])
+
+        one, other = build(chain("A"), A=slow), build(chain("A"), A=quick)
+        one.inject_packets("A", "in", [1])
+        running = asyncio.create_task(one.async_start())
+        await asyncio.sleep(0.01)
+        assert one.poll().paused_by == "signal"
+        one.resume()
+        other.inject_packets("A", "in", [1])
+        await other.async_start()
+        press()  # the first since the pause was lifted
+        assert one.poll().paused_by == "signal"
+        going.set()
+        await running
+        return one.take_outputs("A", "out")
+
+    assert asyncio.run(main()) == [1]
+    assert order == ["quick"]
+    assert capsys.readouterr().err.count("To cancel what runs") == 2
 
 
 def test_nets_inside_one_another_pause_together() -> None:
@@ -630,18 +721,23 @@ def test_what_came_while_the_guard_was_put_up_is_not_lost() -> None:
 def test_in_other_threads_the_handlers_are_left_alone() -> None:
     """Only the main thread may set one; in the background none is set either."""
     seen: list[object] = []
+    is_started = threading.Event()
 
     def look(ctx, packets):
         ctx.consume_packet(packets["in"][0])
+        is_started.wait(10)
         seen.append((signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))
 
     net: Net = build(chain("A"), A=look)
     net.inject_packets("A", "in", [1])
     thread = threading.Thread(target=net.start)
     thread.start()
+    is_started.set()
     thread.join()
+    is_started.clear()
     net.inject_packets("A", "in", [1])
     net.start(threaded=True)
+    is_started.set()
     eventually(lambda: len(seen) == 2)
     net.stop()
     assert seen == [(signal.default_int_handler, signal.SIG_DFL)] * 2

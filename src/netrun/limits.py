@@ -23,17 +23,24 @@ class Pace:
         self._gap = gap + min(gap / 50, 0.001)
 
     def admit(self, now: float) -> float:
-        """The moment from which the next attempt may begin."""
+        """The moment from which the next attempt may begin; or to ask again, if the last one is not called yet."""
         if self._last is not None and self._last.begun is not None:
             self._begun, self._last = max(self._begun, self._last.begun), None
-        return self._begun + self._gap
+        moment = self._begun + self._gap
+        return moment if self._last is None or now < moment else now + self._gap / 8
 
     def begun(self, attempt: Attempt, now: float) -> None:
         """The next gap counts from here, or from when its function is called."""
         self._begun, self._last = now, attempt
 
+    def runs_already(self, attempt: Attempt) -> bool:
+        """A new pace begins with the next one."""
+        return False
+
     def ended(self, attempt: Attempt) -> None:
-        """When an attempt ends is of no interest."""
+        """It may have been cancelled before its function was called."""
+        if attempt is self._last and attempt.begun is None:
+            self._last = None
 
 # %% pts/06_limits.pct.py 7
 class Parallel:
@@ -50,6 +57,11 @@ class Parallel:
     def begun(self, attempt: Attempt, now: float) -> None:
         """One more."""
         self._running += 1
+
+    def runs_already(self, attempt: Attempt) -> bool:
+        """One more."""
+        self._running += 1
+        return True
 
     def ended(self, attempt: Attempt) -> None:
         """One less."""

@@ -6,7 +6,9 @@ __all__ = ['Answer', 'Code', 'RemoteNode', 'WorkerTraceback', 'code_of', 'is_pla
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from types import SimpleNamespace
+from functools import cache
+from io import BytesIO
+from types import CodeType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from .context import AsyncNodeExecutionContext, NodeExecutionContext, Recording
@@ -28,10 +30,24 @@ def to_bytes(things: Sequence[Any]) -> bytes:
     """Pickle what users have made."""
     if all(type(thing) in _PLAIN for thing in things):
         return pickle.dumps(things, 5)
+    pickled = BytesIO()
+    _pickler()(pickled).dump(things)
+    return pickled.getvalue()
+
+
+@cache
+def _pickler() -> Any:
+    """cloudpickle's class of picklers, with code that keeps the name of its file."""
     import cloudpickle
 
-    pickled: bytes = cloudpickle.dumps(things)
-    return pickled
+    table = cloudpickle.Pickler.dispatch_table
+    reduce_code = table[CodeType]
+
+    def with_its_file(code: CodeType) -> tuple[Any, ...]:
+        make, facts = reduce_code(code)
+        return make, tuple(code.co_filename if isinstance(it, str) and it == "<dynamic-code>" else it for it in facts)
+
+    return type("Pickler", (cloudpickle.Pickler,), {"dispatch_table": table.new_child({CodeType: with_its_file})})
 
 
 def _is_picklable(thing: Any) -> bool:

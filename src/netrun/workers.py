@@ -167,6 +167,13 @@ class Started:
             self._runner.close()
         return errors
 
+    def stop_loudly(self) -> None:
+        """`stop`, where there is nobody to tell: what was raised goes to stderr."""
+        from traceback import print_exception
+
+        for error in self.stop():
+            print_exception(error)
+
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the worker's own loop."""
         if self._runner is None:
@@ -246,23 +253,29 @@ class _Served:
 
 def serve(connection: Any, pool_name: str, worker_name: str) -> None:
     """The life of a worker process."""
-    import sys
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _mask("SIG_UNBLOCK")
     Thread(target=_end_with_parent, daemon=True).start()
-    served = _Served(pool_name, worker_name)
+    with suppress(EOFError, OSError):  # nobody is there any more
+        connection.send_bytes(_READY)
+        _serve(connection, _Served(pool_name, worker_name))
+
+
+def _serve(connection: Any, served: _Served) -> None:
+    """Answer until told to stop."""
+    import sys
+
+    number = os.getpid()
     while True:
-        try:
-            what, *arguments = pickle.loads(connection.recv_bytes())
-        except (EOFError, OSError):
-            return  # nobody is there any more
+        what, *arguments = pickle.loads(connection.recv_bytes())
         if what == "code":
             served.learn(*arguments)
         elif what == "run":
             key, message, blob = arguments
             answer, values = served.run(key, message, connection.recv_bytes() if blob is None else blob)
             _flush(sys.stdout, sys.stderr)
+            if os.getpid() != number:
+                os._exit(0)  # the function has forked and returned here as well, where nobody is asked
             _send(connection, (answer,), values)
         elif what == "stop":
             errors = [pack_exception(error) for error in served.started.stop()]
@@ -271,6 +284,7 @@ def serve(connection: Any, pool_name: str, worker_name: str) -> None:
             return
 
 
+_READY = b"ready"
 _SMALL = 1 << 16  # bytes that go along in a message; more go after it, and are not copied once more
 
 
@@ -302,7 +316,7 @@ def _end_with_parent() -> None:
     from multiprocessing.connection import wait
 
     parent, number = parent_process(), os.getppid()
-    while parent is not None and os.getppid() == number and not wait([parent.sentinel], 1.0):
+    while parent is not None and os.getppid() == number and not wait([parent.sentinel], 0.5):
         pass
     os._exit(1)
 
@@ -312,6 +326,8 @@ STOP_WITHIN = 10.0  # seconds that stop functions may take
 
 _STARTING = Lock()
 _alive: set[Any] = set()  # the processes that run
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_alive.clear)  # they are not the child's to kill at its end
 
 
 @contextmanager
@@ -339,6 +355,7 @@ def _start_process(method: str, pool_name: str, worker_name: str) -> tuple[Any, 
             context.set_forkserver_preload(["netrun.workers", "cloudpickle", "asyncio"])
         here, there = context.Pipe()
         process = context.Process(target=serve, args=(there, pool_name, worker_name), name=worker_name)
+        _start_tracker(method)
         _mask("SIG_BLOCK")  # until it ignores it itself
         try:
             process.start()
@@ -350,6 +367,15 @@ def _start_process(method: str, pool_name: str, worker_name: str) -> tuple[Any, 
             atexit.register(_kill_all)
         _alive.add(process)
     return process, here
+
+
+def _start_tracker(method: str) -> None:
+    """Start what multiprocessing would start along with the first process: it unblocks SIGINT after that, and so a fork
+    server that begins then would die of Ctrl-C."""
+    if method != "fork" and hasattr(signal, "pthread_sigmask"):
+        from multiprocessing.resource_tracker import ensure_running
+
+        ensure_running()
 
 
 def _waiter(connection: Any, sentinel: int) -> Callable[[float | None], list[Any]]:
@@ -388,12 +414,17 @@ class ProcessWorker(Worker):
         self._connection: Any = None
         self._known: dict[
             int, str
-        ] = {}  # by their keys, the codes that the process has: the node, if it is to be stopped
+        ] = {}  # the codes that the process has, by key: the node's name, if it is to be stopped
         self._killer: Timer | None = None
+        self._is_ready = False  # whether its process has said so
         self._is_sent = False  # whether its process has the attempt already
+        self._is_back = False  # whether its process has answered
         super().__init__(pool, name)
 
     def _stop_it(self) -> bool:
+        """End the process, unless it is done with the attempt: what unpickling its answer does here cannot be stopped."""
+        if self._is_back:
+            return False
         process = self._process
         if process is not None:
             process.terminate()
@@ -404,6 +435,7 @@ class ProcessWorker(Worker):
 
     def give(self, attempt: Attempt, report: Report) -> None:
         """Let it run an attempt. Its process may have it at once."""
+        self._is_back = False
         self._is_sent = self._sent_at_once(attempt)
         super().give(attempt, report)
 
@@ -432,6 +464,8 @@ class ProcessWorker(Worker):
             if self._process is None:
                 raise  # it could not be started
             raise WorkerDied(attempt.task.node_name, attempt.epoch.id, self._bury()) from None
+        with self._lock:
+            self._is_back = True
         replay(attempt, answer, values)
 
     def _send_it(self, attempt: Attempt) -> None:
@@ -445,6 +479,20 @@ class ProcessWorker(Worker):
         _send(self._connection, ("run", key, message), blob)
 
     def _make_ready(self) -> None:
+        """Have a process that is ready. One that ends before has run nothing yet, so another one is started."""
+        for is_last in (False, False, True):
+            self._have_process()
+            if self._is_ready:
+                return
+            try:
+                self._receive()
+                self._is_ready = True
+            except EOFError:
+                if is_last or self._stopped:
+                    raise
+                self._bury()
+
+    def _have_process(self) -> None:
         """Have a process that lives."""
         if self._process is not None and not self._process.is_alive():
             self._bury()
@@ -478,6 +526,7 @@ class ProcessWorker(Worker):
         with self._lock:
             self._process = self._connection = self._killer = None
         self._known.clear()
+        self._is_ready = False
         exitcode: int | None = process.exitcode
         return exitcode
 
@@ -487,10 +536,14 @@ class ProcessWorker(Worker):
             self._bury()
         if self._process is None and not self._is_ending:
             with suppress(Exception):  # the next attempt will try again, and say so
-                self._make_ready()
+                self._have_process()
 
     def _stop(self) -> None:
         if self._process is None:
+            return
+        if not self._is_ready:  # it has run nothing
+            self._process.kill()
+            self._bury()
             return
         try:
             self._connection.send_bytes(pickle.dumps(("stop",)))
@@ -522,7 +575,7 @@ def run_anywhere(
         _here = threading.local()
     if not hasattr(_here, "served"):
         _here.served, _here.known = _Served(pool_name, f"{pool_name} {os.getpid()}-{threading.get_ident()}"), {}
-        _at_the_end(_here.served.started.stop)
+        _at_the_end(_here.served.started.stop_loudly)
     if key not in _here.known:
         if code is None:
             return None
@@ -569,12 +622,21 @@ class ExecutorWorker(Worker):
         replay(attempt, *answer)
 
     def _submit(self, attempt: Attempt, *arguments: Any) -> Any:
-        from concurrent.futures import BrokenExecutor
-
+        """What `run_anywhere` answers. It raises nothing, so what is raised here is the executor's own."""
         try:
             self._future = self._executor.submit(run_anywhere, self._pool.name, *arguments)
             return self._future.result()
-        except BrokenExecutor as error:
-            raise WorkerDied(attempt.task.node_name, attempt.epoch.id, None) from error
+        except Exception as error:
+            if _tells_of_a_death(error):
+                raise WorkerDied(attempt.task.node_name, attempt.epoch.id, None) from error
+            error.add_note(f"raised by the executor of pool {self._pool.name!r}")
+            raise
         finally:
             self._future = None
+
+
+def _tells_of_a_death(error: Exception) -> bool:
+    """Whether an executor says so that a worker has died."""
+    from concurrent.futures import BrokenExecutor
+
+    return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"  # this one is Dask's

@@ -181,7 +181,7 @@ def threaded(hops: int, packets: int) -> Workload:
     return _workload(net, run)
 
 
-def paced(calls: int, rate: float) -> tuple[float, float]:
+def paced(calls: int, rate: float, is_async: bool) -> tuple[float, float]:
     """Seconds from the first call to the last at this rate, and the share of CPU time while waiting."""
     moments: list[float] = []
 
@@ -189,7 +189,11 @@ def paced(calls: int, rate: float) -> tuple[float, float]:
         ctx.consume_packet(packets["in"][0])
         moments.append(perf_counter())
 
-    net = made(chain(1), {"N1": note}, rate_limit_per_second=rate)
+    async def note_async(ctx: Any, packets: Any) -> None:
+        await ctx.consume_packet(packets["in"][0])
+        moments.append(perf_counter())
+
+    net = made(chain(1), {"N1": note_async if is_async else note}, rate_limit_per_second=rate)
     net.inject_packets("N1", "in", range(calls))
     cpu, begun = process_time(), perf_counter()
     net.start()
