@@ -51,9 +51,11 @@ class PacketTypeMismatch(NetrunRuntimeError):
     def __str__(self) -> str:
         expected = getattr(self.expected_type, "__name__", self.expected_type)
         came = "" if self.sender is None else f", which came from {self.sender},"
+        got = self.actual_type.__name__
+        got = f"an {got}" if got[:1].lower() in "aeiou" else f"a {got}"
         return (
-            f"node {self.node_name!r}, port {self.port_name!r}: packet {self.packet_id}{came} holds a "
-            f"{self.actual_type.__name__}, the port takes {expected}. Send another value or change the port's type."
+            f"node {self.node_name!r}, port {self.port_name!r}: packet {self.packet_id}{came} holds {got}, the port takes "
+            f"{expected}. Send another value or change the port's type."
         )
 
 
@@ -348,8 +350,8 @@ class NodeConfig:
     dead_letter_queue: whether an epoch that is given up leaves a dead letter.
     capture_stdout: whether what the node function prints goes to the log of its epoch, see `Net.get_epoch_log`. False: it goes
         where the process's prints go.
-    echo_stdout: whether what is captured is printed, too. Of a function that runs in another process it comes when the attempt
-        has ended.
+    echo_stdout: whether what is captured is printed, too. Of a function that runs in an executor it comes when the attempt has
+        ended.
     """
 
     defer_net_actions: bool = False
