@@ -216,7 +216,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | drawings of a text; its JSON Schema |
 # | [12_net](nbs/12_net.ipynb) | the face |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
-# | [examples](nbs/examples) | a census of the standard library; a Dask cluster |
+# | [examples](nbs/examples) | a census of the standard library; a Dask cluster; a net as a file |
 #
 # ## What works, and what is to come
 #

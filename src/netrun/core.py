@@ -424,6 +424,12 @@ def check_count(name: str, value: Any) -> None:
         raise ConfigError(f"{name} must be a whole number from 1 on, or None, not {value!r}.")
 
 
+def check_size(name: str, value: Any, least: int) -> None:
+    """Raise `ConfigError` unless this is a whole number from `least` on."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} must be a whole number from {least} on, not {value!r}.")
+
+
 def check_number(name: str, value: Any, what: str, fits: Callable[[float], bool]) -> None:
     """Raise `ConfigError` unless this is a finite number that fits."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -490,3 +496,5 @@ class NetConfig:
             if not isinstance(getattr(self, name), Mapping | None):
                 raise ConfigError(f"{name} must be a dict, or None, not {getattr(self, name)!r}.")
         check_count("max_epochs", self.max_epochs)
+        check_size("history_max_size", self.history_max_size, 0)
+        check_size("history_chunk_size", self.history_chunk_size, 1)
