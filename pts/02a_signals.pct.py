@@ -433,6 +433,7 @@ from netrun import *
 nonempty = SalvoConditionTerm.port("in", PortState.non_empty())
 condition = SalvoCondition(MaxSalvos.finite(1), {"in": PacketCount.count(1)}, nonempty)
 net = Net(Graph([Node("Work", in_ports={"in": Port()}, in_salvo_conditions={"in": condition})], []))
+net.set_node_config("Work", echo_stdout=True)
 net.inject_packets("Work", "in", [1])
 """
 STUBBORN = """
