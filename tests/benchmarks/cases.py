@@ -212,7 +212,7 @@ def texts() -> Rows:
 
 
 def _processes(case: str, arguments: list[str], budget: float) -> Row:
-    """The whole of a Python process with these arguments, and of one that does nothing. The bytecode of both is there."""
+    """The whole of a Python process, and of one that does nothing. The bytecode of both is there."""
     with TemporaryDirectory() as folder:
         env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
 
