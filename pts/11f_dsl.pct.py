@@ -61,6 +61,7 @@ from netrun.description import (
     is_path,
 )
 from netrun.expressions import format_salvo_condition, parse_salvo_condition
+from netrun.functions import declare_types
 from netrun.making import FUNCTIONS, args_as_text, factory_at, made_by_factory, make_node, spec_of, why_no_text
 from netrun.paths import path_of, resolve_path, why_no_path
 from netrun.places import Path
@@ -381,6 +382,7 @@ class Building:
         for name, given in functions.items():
             if any(func is not None for func in given):
                 net.set_node_exec(name, *given)
+                declare_types(net, name, given[0])
         for name, config in configs.items():
             net.set_node_config(name, **config)
         built = {name: (functions.get(name, _NONE), net.get_node_config(name)) for name in nodes}

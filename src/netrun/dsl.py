@@ -38,6 +38,7 @@ from .description import (
     is_path,
 )
 from .expressions import format_salvo_condition, parse_salvo_condition
+from .functions import declare_types
 from .making import FUNCTIONS, args_as_text, factory_at, made_by_factory, make_node, spec_of, why_no_text
 from .paths import path_of, resolve_path, why_no_path
 from .places import Path
@@ -325,6 +326,7 @@ class Building:
         for name, given in functions.items():
             if any(func is not None for func in given):
                 net.set_node_exec(name, *given)
+                declare_types(net, name, given[0])
         for name, config in configs.items():
             net.set_node_config(name, **config)
         built = {name: (functions.get(name, _NONE), net.get_node_config(name)) for name in nodes}
