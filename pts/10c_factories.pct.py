@@ -13,6 +13,7 @@
 # |---|---|---|
 # | `from_function` | `func`, `when` | a plain function becomes a node |
 # | `broadcast` | `outputs` | each value to all outputs |
+# | `round_robin` | `outputs` | each value to the next of the outputs in turn |
 # | `merge` | `inputs` | several inputs, one output |
 # | `batch` | `size` | so many values, one list |
 # | `split` | | one list, many values |
@@ -80,6 +81,16 @@ def _broadcast(ctx: Any, packets: Any, outputs: tuple[str, ...]) -> None:
         ctx.send(port, value)
 
 
+class _Turns:
+    def __init__(self, outputs: tuple[str, ...]) -> None:
+        self._outputs, self._turn = outputs, 0
+
+    def __call__(self, ctx: Any, packets: Any) -> None:
+        port = self._outputs[self._turn % len(self._outputs)]
+        ctx.send(port, ctx.consume_packet(packets["in"][0]))
+        self._turn += 1
+
+
 def _merge(ctx: Any, packets: Any) -> None:
     for taken in packets.values():
         for packet in taken:
@@ -109,6 +120,21 @@ class broadcast:
     def get_node_funcs(outputs: int | Sequence[str]) -> Functions:
         """Its functions."""
         return _funcs(partial(_broadcast, outputs=_names(outputs, "out")))
+
+
+class round_robin:
+    """One input `in`; the first value is sent to the first output, the next to the second, and so on in turn. outputs: as
+    those of `broadcast`."""
+
+    @staticmethod
+    def get_node_spec(outputs: int | Sequence[str]) -> Spec:
+        """Its ports and conditions."""
+        return spec_of(["in"], _names(outputs, "out"))
+
+    @staticmethod
+    def get_node_funcs(outputs: int | Sequence[str]) -> Functions:
+        """Its functions."""
+        return _funcs(_Turns(_names(outputs, "out")))
 
 
 class merge:
@@ -181,6 +207,7 @@ def run_alone(factory, args, inputs):
 
 
 assert run_alone("merge", {"inputs": 2}, {"in1": [1, 2], "in2": [3]}) == {"out": [1, 2, 3]}
+assert run_alone("round_robin", {"outputs": 2}, {"in": [1, 2, 3]}) == {"out1": [1, 3], "out2": [2]}
 assert run_alone("batch", {"size": 2}, {"in": [1, 2, 3, 4, 5]}) == {"out": [[1, 2], [3, 4]]}
 assert run_alone("split", {}, {"in": [[1, 2], [3]]}) == {"out": [1, 2, 3]}
 

@@ -38,13 +38,27 @@ from netrun.views import *
 from netrun.control import *
 from netrun.net import *
 
-if TYPE_CHECKING:  # nets as text are imported when they are used
+if TYPE_CHECKING:  # nets of functions and nets as text are imported when they are used
+    from netrun.build import Flow as Flow
+    from netrun.build import FunctionNode as FunctionNode
+    from netrun.build import node as node
+    from netrun.build import round_robin as round_robin
     from netrun.dsl import NetDefinition as NetDefinition
     from netrun.expressions import format_salvo_condition as format_salvo_condition
     from netrun.expressions import parse_salvo_condition as parse_salvo_condition
+    from netrun.functions import Batch as Batch
+    from netrun.functions import Outputs as Outputs
+    from netrun.functions import Skip as Skip
     from netrun.paths import resolve_path as resolve_path
 
 _LATER = {
+    "Batch": "netrun.functions",
+    "Flow": "netrun.build",
+    "FunctionNode": "netrun.build",
+    "Outputs": "netrun.functions",
+    "Skip": "netrun.functions",
+    "node": "netrun.build",
+    "round_robin": "netrun.build",
     "NetDefinition": "netrun.dsl",
     "format_salvo_condition": "netrun.expressions",
     "parse_salvo_condition": "netrun.expressions",

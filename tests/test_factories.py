@@ -22,7 +22,6 @@ from netrun import (
     NodeExecutionFailed,
     Port,
 )
-from netrun import factories as shipped
 from netrun.making import callable_parameters, made_by_factory
 from tests import corpus_nodes
 

@@ -27,6 +27,7 @@ from .values import PacketValueStore
 from .views import EventHistory, Lineage, TimelineRow, lineage_of
 
 if TYPE_CHECKING:
+    from .build import Flow, FunctionNode
     from .dsl import NetDefinition
 
 # %% pts/12_net.pct.py 4
@@ -117,7 +118,7 @@ class Nodes:
 
     def __init__(
         self,
-        graph: Graph,
+        graph: "Graph | Flow | FunctionNode[..., Any]",
         *,
         consumed_packet_storage: bool = False,
         consumed_packet_storage_limit: int | None = None,
@@ -141,6 +142,12 @@ class Nodes:
     ) -> None:
         self._config = NetConfig.of(locals())
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
+        assembly = None
+        if not isinstance(graph, Graph):
+            from .build import assembled  # points up
+
+            assembly = assembled(graph)
+            graph = assembly.graph
         self._graph = graph
         self._definition: NetDefinition | None = None  # what it was built from, and what of
         self._built: dict[str, tuple[tuple[Any, ...], NodeConfig]] = {}
@@ -171,6 +178,8 @@ class Nodes:
         self._logs = {name: NodeLog(name, self._ledger.suffix) for name in self._tasks}
         for task in self._tasks.values():
             self._listen_to(task)
+        if assembly is not None:
+            assembly.furnish(self)
 
     def _listen_to(self, task: Task) -> None:
         """Say where the prints of a node go."""
@@ -426,7 +435,7 @@ class Contents(Nodes):
 class Net(Contents):
     """A graph that runs.
 
-    graph: a `netrun_sim` graph. One that cannot be run raises `GraphError` with every finding.
+    graph: a `netrun_sim` graph, or what `@node` and `>>` make of functions. One that cannot be run raises `GraphError` with every finding.
     consumed_packet_storage, consumed_packet_storage_limit: keep the values of consumed packets, and how many at the most
         (None: all); `value_store.get_consumed_value(id)` gives them.
     packet_storage_path: a folder to keep the values in, each a file, in place of memory.

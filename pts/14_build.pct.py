@@ -1,0 +1,974 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Build: nets from functions
+#
+# A graph spelled out in the words of `netrun_sim` says everything, and three nodes take 25 lines. Mostly the functions say it
+# already. `@node` makes a node of one, as [the chapter on functions](10a_functions.ipynb) tells, and `>>` joins nodes:
+#
+# ```python
+# @node
+# def double(x: int) -> int:
+#     return 2 * x
+#
+# @node(pool="io", retries=2)
+# def fetch(x: int) -> str: ...
+#
+# net = Net(double >> fetch)
+# ```
+#
+# | written | means |
+# |---|---|
+# | `a >> b` | an edge, where one free output of `a` meets one input of `b`; else an error that lists the candidates |
+# | `a.out >> b.x` | this edge |
+# | `a >> [b, c]` | each packet to both, by a `broadcast` node between, since an output port has one edge |
+# | `a >> round_robin(b, c)` | packets to `b` and `c` in turn |
+# | `[a, b] >> c` | `a` to the input of `c` that is called `a`, `b` to that called `b` |
+# | `a >> [b, c] >> d` | all of that |
+# | `Flow(a >> b, b.left >> c)` | several wirings as one |
+# | `flow.named("left")` | the same once more: its nodes are called `left/a`, `left/b` ... |
+#
+# An edge whose two types can never meet is refused where it is written.
+
+# %%
+#|default_exp build
+
+# %%
+#|export
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import update_wrapper
+from types import MethodType
+from typing import Any, Generic, NamedTuple, NoReturn, ParamSpec, TypeVar, overload
+
+from netrun_sim import Edge, Graph, Node, PortRef, PortType
+
+from netrun.core import ConfigError, GraphError, GraphFinding, NodeConfig, unknown_name
+from netrun.functions import Decorated, Reading, declare_types, label, read, signature_of, type_of_hint
+from netrun.making import Made, make_node
+from netrun.paths import loaded
+from netrun.port_types import can_meet, port_type
+
+# %% [markdown]
+# ## Ends
+#
+# `a.out` is an **end**: a port that an edge can begin or end at. Whether it is the input or the output of that name, the
+# side of `>>` tells where it stands.
+
+
+# %%
+#|exporti
+Place = tuple[str, str]  # a node and a port
+
+
+def _refuse(kind: str, message: str, **details: Any) -> NoReturn:
+    raise GraphError([GraphFinding(kind, message, details)])
+
+
+def _told(place: Place) -> str:
+    return ".".join(place)
+
+
+class Wires:
+    """What can stand beside `>>`."""
+
+    def __rshift__(self, other: Any) -> "Flow":
+        return _join(self, other)
+
+    def __rrshift__(self, other: Any) -> "Flow":
+        return _join(other, self)
+
+
+class End(Wires):
+    """A port, to begin or end an edge at."""
+
+    def __init__(self, flow: "Flow", name: str, target: Place | None, source: Place | None) -> None:
+        self._flow, self._name, self._target, self._source = flow, name, target, source
+
+    def __repr__(self) -> str:
+        place = self._target or self._source
+        kinds = [kind for kind, there in (("input", self._target), ("output", self._source)) if there]
+        return f"<{' and '.join(kinds)} {_told(place) if place else self._name}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError(f"{self!r} is a port, which cannot be called.")
+
+
+# %% [markdown]
+# ## Parts
+#
+# A **part** is a node that is not in a net yet: a name, ports with their types, options, and what makes it. The maker is always
+# a [factory](10b_making.ipynb), so whatever is built here can be written as text too.
+
+
+# %%
+#|exporti
+class Ports(NamedTuple):
+    """The ports of a part with their types (None: any), and the inputs that need not have an edge."""
+
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    optional: frozenset[str]
+
+
+class Part(Wires):
+    """A node that is not in a net yet."""
+
+    _name: str
+    _options: Mapping[str, Any] = {}
+    _hooks: Mapping[str, Any] = {}
+
+    def _ports(self) -> Ports:
+        raise NotImplementedError
+
+    def _make(self) -> Made:
+        raise NotImplementedError
+
+    def _called(self, name: str) -> "Part":
+        raise NotImplementedError
+
+    @property
+    def _flow(self) -> "Flow":
+        ports = self._ports()
+        side = Side(
+            self._name,
+            {port: (self._name, port) for port in ports.inputs},
+            {port: (self._name, port) for port in ports.outputs},
+        )
+        return Flow._of({self._name: self}, {}, (side,), (side,))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self._flow._end(name)
+
+
+class Template(Part):
+    """A node that a factory makes, between those of the user's."""
+
+    def __init__(self, name: str, path: str, args: Mapping[str, Any], ports: Ports) -> None:
+        self._name, self._path, self._args, self._given = name, path, dict(args), ports
+
+    def _ports(self) -> Ports:
+        return self._given
+
+    def _make(self) -> Made:
+        return make_node(self._path, self._args)
+
+    def _called(self, name: str) -> "Part":
+        return Template(name, self._path, self._args, self._given)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Template) and vars(self) == vars(other)
+
+    __hash__ = object.__hash__
+
+
+# %% [markdown]
+# ## Nodes of functions
+#
+# The decorated function is called as before. Its options are checked at once, its hints when it is first wired, since they may
+# name what comes later in the module.
+
+
+# %%
+#|exporti
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+_HOOKS = ("start_node_func", "stop_node_func", "exec_failed_node_func")
+_FACTORY = "netrun.factories.from_function"
+
+
+class Settings(NamedTuple):
+    """What `@node` was given: the options of the node as they were set, its other functions, and `when`."""
+
+    options: Mapping[str, Any]
+    hooks: Mapping[str, Any]
+    when: str | None
+
+    def changed(self, given: Mapping[str, Any]) -> "Settings":
+        """These with some of them changed. Raises `ConfigError`."""
+        known = {*NodeConfig.__slots__, *_HOOKS, "when"}
+        for name in given:
+            if name not in known:
+                raise ConfigError(unknown_name("node option", name, known))
+        hooks = {**self.hooks, **{name: given[name] for name in _HOOKS if name in given}}
+        options = {**self.options, **{name: given[name] for name in given if name in NodeConfig.__slots__}}
+        if options.get("retries"):
+            options = {"defer_net_actions": True, **options}
+        for name, func in hooks.items():
+            if func is not None and not callable(func):
+                raise ConfigError(f"{name} must be callable, not {func!r:.200}.")
+        NodeConfig().merged(**options)
+        return Settings(options, hooks, given.get("when", self.when))
+
+
+# %%
+#|export
+class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
+    """A function as a node: what `@node` makes. Called, it is the function. Its ports are its attributes: `fetch.url`,
+    `fetch.out`; `fetch.port("named")` where one is called as a method is."""
+
+    def __init__(
+        self, func: Callable[Parameters, Result], name: str, settings: Settings, names: Mapping[str, Any]
+    ) -> None:
+        update_wrapper(self, func)
+        self._func: Callable[Parameters, Result] = func
+        self._name, self._settings, self._names = name, settings, names
+        self._reading: Reading | None = None
+        self._origin: Any = self
+
+    @property
+    def _options(self) -> Mapping[str, Any]:  # type: ignore[override]
+        return self._settings.options
+
+    @property
+    def _hooks(self) -> Mapping[str, Any]:  # type: ignore[override]
+        return self._settings.hooks
+
+    def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        return self._func(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> "FunctionNode[..., Any]":
+        """The method of an object, as a node."""
+        if instance is None:
+            return self
+        return FunctionNode(MethodType(self._func, instance), self._name, self._settings, self._names)
+
+    def named(self, name: str) -> "FunctionNode[Parameters, Result]":
+        """The same function as another node."""
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"the name of a node is a text, not {name!r:.200}.")
+        return self._again(name, self._settings)
+
+    def with_options(self, **options: Any) -> "FunctionNode[Parameters, Result]":
+        """The same node with some of its options changed, see `node`. Raises `ConfigError`."""
+        return self._again(self._name, self._settings.changed(options))
+
+    def port(self, name: str) -> End:
+        """The port of this name. Raises `AttributeError`."""
+        return self._flow._end(name)
+
+    def _again(self, name: str, settings: Settings) -> "FunctionNode[Parameters, Result]":
+        other: FunctionNode[Parameters, Result] = FunctionNode(self._func, name, settings, self._names)
+        other._origin = self._origin
+        return other
+
+    _called = named
+
+    def _read(self) -> Reading:
+        if self._reading is None:
+            try:
+                self._reading = read(self._func, self._names)
+            except ConfigError as error:
+                _refuse("Function", f"node {self._name!r}: {error.what}", node=self._name)
+        return self._reading
+
+    def _ports(self) -> Ports:
+        reading = self._read()
+        return Ports(
+            {port: type_of_hint(each.hint) for port, each in reading.inputs.items()},
+            {port: type_of_hint(hint) for port, hint in reading.outputs.items()},
+            frozenset(port for port, each in reading.inputs.items() if not each.is_required),
+        )
+
+    def _make(self) -> Made:
+        origin = self._origin
+        path = f"{getattr(origin, '__module__', None)}.{getattr(origin, '__qualname__', None)}"
+        func = self._func if loaded(path) is self._func else origin if origin._func is self._func else self
+        when = self._settings.when
+        return make_node(_FACTORY, {"func": func} if when is None else {"func": func, "when": when})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FunctionNode) or (self._name, self._settings) != (other._name, other._settings):
+            return False
+        some, others = (
+            (func.__self__, func.__func__) if isinstance(func, MethodType) else (func,)
+            for func in (self._func, other._func)
+        )
+        return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        path = f"{self.__module__}.{self.__qualname__}"
+        return self.__qualname__ if loaded(path) is self else super().__reduce_ex__(protocol)
+
+    def __repr__(self) -> str:
+        ports = self._ports()
+        inputs = ", ".join(_typed(port, spec) for port, spec in ports.inputs.items())
+        outputs = ", ".join(_typed(port, spec) for port, spec in ports.outputs.items()) or "nothing"
+        return f"<node {self._name}({inputs}) -> {outputs}>"
+
+
+def _typed(port: str, spec: Any) -> str:
+    return port if spec is None else f"{port}: {port_type(spec)}"
+
+
+# %%
+#|export
+@overload
+def node(func: Callable[Parameters, Result], /, **options: Any) -> FunctionNode[Parameters, Result]: ...
+
+
+@overload
+def node(**options: Any) -> Callable[[Callable[Parameters, Result]], FunctionNode[Parameters, Result]]: ...
+
+
+def node(func: Any = None, /, **options: Any) -> Any:
+    """A function as a node of a net, by `@node`, `@node(retries=2)`, or `node(func, name="again")`.
+
+    func: sync or async, a method, a partial, an object that can be called. Its parameters are input ports (optional ones
+        where they have a default), what it returns goes out at `out`; several outputs, batches and generators: see the
+        chapter on functions.
+    options: those of `NodeConfig` (`retries` sets `defer_net_actions` by itself); `name` in place of the function's;
+        `when`, a salvo expression such as `"nonempty(a) and count(b) >= 2"`, in place of "each required port has a packet";
+        `start_node_func`, `stop_node_func`, `exec_failed_node_func` as in `Net.set_node_exec`.
+
+    Raises `ConfigError` for unknown options, bad values, and parameters that cannot be given by name.
+    """
+    frame = sys._getframe(1)
+    names = {} if frame.f_locals is frame.f_globals else frame.f_locals
+
+    def made(func: Any) -> Any:
+        return _node_of(func, dict(options), names)
+
+    return made if func is None else made(func)
+
+
+def _node_of(func: Any, options: dict[str, Any], names: Mapping[str, Any]) -> FunctionNode[..., Any]:
+    name = options.pop("name", None)
+    if isinstance(func, FunctionNode):
+        again = func.with_options(**options)
+        return again if name is None else again.named(name)
+    try:
+        parameters = signature_of(func).parameters.values()
+        settings = Settings({}, {}, None).changed(options)
+    except ConfigError as error:
+        place = label(func) if callable(func) else "@node"
+        raise ConfigError(error.what if place in error.what else f"{place}: {error.what}") from error.__cause__
+    annotations = [*(each.annotation for each in parameters), inspect.signature(func).return_annotation]
+    needs_names = any(isinstance(each, str) for each in annotations)
+    found = FunctionNode(func, _name_of(func), settings, dict(names) if needs_names else {})
+    return found if name is None else found.named(name)
+
+
+def _name_of(func: Any) -> str:
+    while hasattr(func, "func") and not hasattr(func, "__name__"):  # a partial
+        func = func.func
+    return str(getattr(func, "__name__", type(func).__name__))
+
+
+# %%
+from collections.abc import Iterator
+
+from netrun import node
+
+
+@node
+def double(x: int) -> int:
+    return 2 * x
+
+
+@node(retries=2)
+def describe(number: int, unit: str = "m") -> str:
+    return f"{number} {unit}"
+
+
+assert double(4) == 8 and describe.named("again")(3) == "3 m"
+print(double, describe)
+
+# %% [markdown]
+# What there is not is answered with what there is, and options are checked where they are written.
+
+# %%
+from netrun import ConfigError
+
+for wrong in [
+    lambda: double.y,
+    lambda: node(retrys=1)(len),
+    lambda: node(print),
+    lambda: double.with_options(timeout=-1),
+]:
+    try:
+        wrong()
+    except (AttributeError, ConfigError) as error:
+        print(f"{type(error).__name__}: {error}")
+    else:
+        raise AssertionError("not refused")
+
+
+# %% [markdown]
+# ## Flows
+#
+# A **flow** is parts and edges. It has two sides: where `>>` to it leads (its heads), and where `>>` goes on from (its tails).
+# In a chain that is the first and the last; in a `Flow(...)` all ports that are free, or those that it exposes.
+
+
+# %%
+#|exporti
+class Side(NamedTuple):
+    """What stands beside a `>>`: by the name that it goes by, the inputs and outputs. Exact: one port was named."""
+
+    name: str
+    inputs: dict[str, Place]
+    outputs: dict[str, Place]
+    is_exact: bool = False
+
+    def renamed(self, prefix: str) -> "Side":
+        """The same in a flow that is named."""
+        return Side(
+            prefix,
+            {port: (f"{prefix}/{place[0]}", place[1]) for port, place in self.inputs.items()},
+            {port: (f"{prefix}/{place[0]}", place[1]) for port, place in self.outputs.items()},
+            self.is_exact,
+        )
+
+
+# %%
+#|export
+class Flow(Wires):
+    """Several wirings as one: `Flow(a >> b, b.left >> c.x)`. `Net(flow)` runs it; `flow.named("left")` is the same once more,
+    for a net that has it twice.
+
+    wirings: nodes, flows, and what `>>` gives. The same node in several of them is one node.
+    expose: the ports that it has for others, by name: `{"text": strip.text, "words": count.out}`. Without it they are all
+        that are free, by the ports' names. They are attributes: `flow.text`.
+
+    Raises `GraphError`.
+    """
+
+    def __init__(self, *wirings: Any, expose: Mapping[str, End] | None = None) -> None:
+        nodes: dict[str, Part] = {}
+        edges: dict[Place, Place] = {}
+        for wiring in wirings:
+            flow = _as_flow(wiring)
+            nodes, edges = _merged(nodes, flow._nodes), _merged_edges(edges, flow._edges)
+        self._nodes: dict[str, Part] = nodes
+        self._edges: dict[Place, Place] = edges
+        side = Side("flow", *(_free(nodes, edges) if expose is None else _exposed(nodes, edges, expose)))
+        self._heads: tuple[Side, ...] = (side,)
+        self._tails: tuple[Side, ...] = (side,)
+
+    @classmethod
+    def _of(
+        cls,
+        nodes: dict[str, Part],
+        edges: dict[Place, Place],
+        heads: tuple[Side, ...],
+        tails: tuple[Side, ...],
+    ) -> "Flow":
+        flow = cls.__new__(cls)
+        flow._nodes, flow._edges, flow._heads, flow._tails = nodes, edges, heads, tails
+        return flow
+
+    @property
+    def graph(self) -> Graph:
+        """The plain graph."""
+        return Assembly(self).graph
+
+    def named(self, name: str) -> "Flow":
+        """The same once more, its nodes called `name/node`."""
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"the name of a flow is a text, not {name!r:.200}.")
+        nodes = {f"{name}/{each}": part._called(f"{name}/{each}") for each, part in self._nodes.items()}
+        edges = {(f"{name}/{a}", out): (f"{name}/{b}", into) for (a, out), (b, into) in self._edges.items()}
+        heads, tails = (tuple(side.renamed(name) for side in sides) for sides in (self._heads, self._tails))
+        return Flow._of(nodes, edges, heads, tails)
+
+    def port(self, name: str) -> End:
+        """The port of this name. Raises `AttributeError`."""
+        return self._end(name)
+
+    def _end(self, name: str) -> End:
+        inputs = {port: place for side in self._heads for port, place in side.inputs.items()}
+        outputs = {port: place for side in self._tails for port, place in side.outputs.items()}
+        if name not in inputs and name not in outputs:
+            what = next(iter(self._nodes)) if len(self._nodes) == 1 else "the flow"
+            there = f"inputs {', '.join(inputs) or 'none'}; outputs {', '.join(outputs) or 'none'}"
+            near = unknown_name("port", name, [*inputs, *outputs]).split(" There is: ")[0]
+            raise AttributeError(f"{what}: {near} It has the {there}.")
+        return End(self, name, inputs.get(name), outputs.get(name))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"'Flow' object has no attribute {name!r}")
+        return self._end(name)
+
+    def __repr__(self) -> str:
+        edges = [f"{_told(source)} >> {_told(target)}" for source, target in self._edges.items()]
+        joined = {name for edge in self._edges.items() for name, _ in edge}
+        return f"<Flow {', '.join([*edges, *(name for name in self._nodes if name not in joined)])}>"
+
+
+# %%
+#|exporti
+def _merged(some: Mapping[str, Part], others: Mapping[str, Part]) -> dict[str, Part]:
+    for name, part in others.items():
+        if name in some and some[name] is not part and some[name] != part:
+            _refuse(
+                "DuplicateNode",
+                f"two different nodes are called {name!r}: {_of(some[name])} and {_of(part)}. Call one of them something "
+                f'else: {name.rpartition("/")[2]}.named("...")',
+                node=name,
+            )
+    return {**some, **others}
+
+
+def _of(part: Part) -> str:
+    """What a part is made of, for people."""
+    if not isinstance(part, FunctionNode):
+        return "one that netrun has made"
+    options = ", ".join(f"{name}={value!r}" for name, value in part._options.items())
+    return f"{label(part._func)}{f' with {options}' if options else ''}"
+
+
+def _merged_edges(some: Mapping[Place, Place], others: Mapping[Place, Place]) -> dict[Place, Place]:
+    for source, target in others.items():
+        if some.get(source, target) != target:
+            first, second = _told(some[source]), _told(target)
+            _refuse(
+                "SecondEdge",
+                f"{_told(source)} >> {second}: {_told(source)} has an edge to {first} already, and an output port has one. "
+                f"To send each packet to both write {source[0]} >> [{first}, {second}]",
+                source=_told(source),
+                target=second,
+                first=first,
+            )
+    return {**some, **others}
+
+
+def _free(nodes: Mapping[str, Part], edges: Mapping[Place, Place]) -> tuple[dict[str, Place], dict[str, Place]]:
+    """The inputs and outputs without an edge: by the port's name, with the node's where several have it."""
+    taken = {*edges, *edges.values()}
+    sides = []
+    for kind in (0, 1):
+        places = [(name, port) for name, part in nodes.items() for port in part._ports()[kind] if (name, port) not in
+                  (edges if kind else taken - set(edges))]  # fmt: skip
+        names = [port for _, port in places]
+        sides.append({place[1] if names.count(place[1]) == 1 else _told(place): place for place in places})
+    return sides[0], sides[1]
+
+
+def _exposed(
+    nodes: Mapping[str, Part], edges: Mapping[Place, Place], expose: Mapping[str, End]
+) -> tuple[dict[str, Place], dict[str, Place]]:
+    inputs: dict[str, Place] = {}
+    outputs: dict[str, Place] = {}
+    for name, end in expose.items():
+        if not isinstance(end, End):
+            _refuse("Expose", f"expose takes ports such as node.out, not {end!r:.200} for {name!r}", name=name)
+        for sides, place in ((inputs, end._target), (outputs, end._source)):
+            if place is None:
+                continue
+            if place[0] not in nodes:
+                _refuse(
+                    "Expose", f"{_told(place)} cannot be exposed as {name!r}: {place[0]} is not in the flow", name=name
+                )
+            if place in edges:
+                _refuse(
+                    "Expose",
+                    f"{_told(place)} cannot be exposed as {name!r}: it has an edge to {_told(edges[place])}",
+                    name=name,
+                )
+            sides[name] = place
+    return inputs, outputs
+
+
+# %% [markdown]
+# ## Joining
+#
+# First what stands on both sides becomes a flow; then the two are merged, and the edges between them chosen.
+
+
+# %%
+#|exporti
+class Turns:
+    """What `round_robin` gives: several that take turns."""
+
+    def __init__(self, targets: tuple[Any, ...]) -> None:
+        self.targets = targets
+
+    def __rrshift__(self, other: Any) -> Flow:
+        return _join(other, self)
+
+
+def _as_flow(thing: Any, is_source: bool = False) -> Flow:
+    """What stands beside `>>`, as a flow. is_source: on its left."""
+    if isinstance(thing, Flow):
+        return thing
+    if isinstance(thing, Part):
+        return thing._flow
+    if isinstance(thing, End):
+        return _of_end(thing, is_source)
+    if isinstance(thing, (list, tuple)) and thing:
+        return _of_list([_as_flow(each, is_source) for each in thing])
+    if isinstance(thing, Turns) and not is_source:
+        return _of_list([_as_flow(each) for each in thing.targets])
+    if callable(thing) and not isinstance(thing, type):
+        name = getattr(thing, "__name__", "it")
+        _refuse("NotANode", f"{label(thing)} is a function and no node yet: write @node above it, or node({name})")
+    what = "an empty list" if isinstance(thing, (list, tuple)) else f"{thing!r:.200}"
+    _refuse("NotANode", f"{what} cannot stand in a flow: that takes nodes, their ports, flows and lists of these")
+
+
+def _of_end(end: End, is_source: bool) -> Flow:
+    flow, place = end._flow, end._source if is_source else end._target
+    if place is None:
+        here, needed, other = ("left", "output", "input") if is_source else ("right", "input", "output")
+        ends = flow._tails if is_source else flow._heads
+        there = [port for side in ends for port in (side.outputs if is_source else side.inputs)]
+        _refuse(
+            "WrongSide",
+            f"{end!r} stands on the {here} of >>, where an {needed} belongs; the {needed}s there are: "
+            f"{', '.join(there) or 'none'}",
+            port=end._name,
+            is_an=other,
+        )
+    exact = {end._name: place}
+    if is_source:
+        return Flow._of(flow._nodes, flow._edges, flow._heads, (Side(place[0], {}, exact, True),))
+    return Flow._of(flow._nodes, flow._edges, (Side(place[0], exact, {}, True),), flow._tails)
+
+
+def _of_list(flows: Sequence[Flow]) -> Flow:
+    nodes: dict[str, Part] = {}
+    edges: dict[Place, Place] = {}
+    for flow in flows:
+        nodes, edges = _merged(nodes, flow._nodes), _merged_edges(edges, flow._edges)
+    heads = tuple(side for flow in flows for side in flow._heads)
+    return Flow._of(nodes, edges, heads, tuple(side for flow in flows for side in flow._tails))
+
+
+# %%
+#|exporti
+def _names(sides: Iterable[Side]) -> str:
+    return f"[{', '.join(side.name for side in sides)}]"
+
+
+class Pair(NamedTuple):
+    """An edge that could be."""
+
+    source: Place
+    target: Place
+    can_meet: bool
+    is_needed: bool  # whether the target must have a packet
+
+    def __str__(self) -> str:
+        return f"{_told(self.source)} >> {_told(self.target)}"
+
+
+class Choice:
+    """Chooses edges, among these nodes and besides these edges."""
+
+    def __init__(self, nodes: dict[str, Part], edges: dict[Place, Place]) -> None:
+        self.nodes, self.edges = nodes, edges
+
+    def add(self, source: Place, target: Place) -> None:
+        """An edge."""
+        self.edges = _merged_edges(self.edges, {source: target})
+
+    def one(self, left: Side, right: Side) -> None:
+        """The edge between two sides, where there is one that it can only be."""
+        pair = self.choose(left, right, self.outputs(left, right), self.inputs(left, right))
+        self.add(pair.source, pair.target)
+
+    def outputs(self, left: Side, right: Side) -> list[Place]:
+        """The outputs that have no edge, or the one that was named."""
+        free = [place for place in left.outputs.values() if left.is_exact or place not in self.edges]
+        if not free:
+            there = (
+                f"all of its outputs have an edge: {', '.join(left.outputs)}"
+                if left.outputs
+                else "it has no output port"
+            )
+            why = " (a function that is annotated `-> None` sends nothing)" if not left.outputs else ""
+            _refuse(
+                "NoOutput", f"{left.name} >> {right.name}: nothing can leave {left.name}, {there}{why}", node=left.name
+            )
+        return free
+
+    def inputs(self, left: Side, right: Side) -> list[Place]:
+        """The inputs that have no edge, or the one that was named."""
+        taken = set(self.edges.values())
+        free = [place for place in right.inputs.values() if right.is_exact or place not in taken]
+        if not free:
+            if right.inputs:
+                ends = [f"{left.name} >> {_told(place)}" for place in right.inputs.values()]
+                why = f"all of its inputs have an edge. To bring packets of both to one name it: {' or '.join(ends)}"
+            else:
+                why = "it has no input port: give its function a parameter"
+            _refuse("NoInput", f"{left.name} >> {right.name}: nothing can enter {right.name}, {why}", node=right.name)
+        return free
+
+    def choose(self, left: Side, right: Side, sources: Iterable[Place], targets: Iterable[Place]) -> Pair:
+        """The only pair that can meet. Inputs that need no packet count where there are no others."""
+        pairs = [self.pair(source, target) for source in sources for target in targets]
+        able = [pair for pair in pairs if pair.can_meet]
+        able = [pair for pair in able if pair.is_needed] or able
+        if not able:
+            self._never_meet(left, right, pairs)
+        if len(able) > 1:
+            _refuse(
+                "Ambiguous",
+                f"{left.name} >> {right.name} could be {' or '.join(map(str, able))}. Write the one that you mean",
+                candidates=[str(pair) for pair in able],
+            )
+        return able[0]
+
+    def pair(self, source: Place, target: Place) -> Pair:
+        """What is to be known of an edge that could be."""
+        sent, taken = (None if spec is None else port_type(spec) for spec in self.types(source, target))
+        meets = sent is None or taken is None or can_meet(sent, taken)
+        return Pair(source, target, meets, target[1] not in self.nodes[target[0]]._ports().optional)
+
+    def types(self, source: Place, target: Place) -> tuple[Any, Any]:
+        """The types of both ends."""
+        return self.nodes[source[0]]._ports().outputs[source[1]], self.nodes[target[0]]._ports().inputs[target[1]]
+
+    def _never_meet(self, left: Side, right: Side, pairs: list[Pair]) -> NoReturn:
+        told = []
+        for pair in pairs:
+            sent, taken = map(port_type, self.types(pair.source, pair.target))
+            told.append(f"{pair} joins {sent} to {taken}")
+        _refuse(
+            "PortTypesNeverMeet",
+            f"{'; '.join(told)}, which can never meet. Change one of the hints, or put a node between that converts",
+            edges=[str(pair) for pair in pairs],
+        )
+
+
+# %% [markdown]
+# One to several needs a node between, several to one needs names.
+
+
+# %%
+#|exporti
+_SPREADS = {"broadcast": "copies", "round_robin": "turns"}
+
+
+def _port_names(targets: Sequence[Place]) -> list[str]:
+    """Names of outputs that lead to these: by the nodes, with the port where a node is there twice."""
+    names = [name.rpartition("/")[2] for name, _ in targets]
+    if len(set(names)) < len(names):
+        names = [_told(place).replace(".", "_").replace("/", "_") for place in targets]
+    return names
+
+
+class Join(Choice):
+    """Edges where there are several on a side."""
+
+    def spread(self, left: Side, rights: Sequence[Side], factory: str) -> None:
+        """Edges from one output to several inputs, through a node that a factory makes."""
+        chosen = []
+        for right in rights:
+            chosen.append(self.choose(left, right, self.outputs(left, right), self.inputs(left, right)))
+        sources = {pair.source for pair in chosen}
+        if len(sources) > 1:
+            _refuse(
+                "Ambiguous",
+                f"{left.name} >> {_names(rights)} begins at more than one output: {', '.join(map(str, chosen))}. Name the output "
+                "on the left, or write an edge for each in one Flow(...)",
+            )
+        source = chosen[0].source
+        targets = [pair.target for pair in chosen]
+        if len(set(targets)) < len(targets):
+            _refuse(
+                "SameTarget", f"{left.name} >> {_names(rights)}: {_told(targets[0])} is there twice. Name its ports"
+            )
+        stem = source[0] if source[1] == "out" else f"{source[0]}_{source[1]}"
+        name, names = f"{stem}_{_SPREADS[factory]}", _port_names(targets)
+        sent = self.types(source, targets[0])[0]
+        ports = Ports({"in": sent}, dict.fromkeys(names, sent), frozenset())
+        part = Template(name, f"netrun.factories.{factory}", {"outputs": names}, ports)
+        self.add(source, (name, "in"))
+        self.nodes = _merged(self.nodes, {name: part})
+        for port, target in zip(names, targets, strict=True):
+            self.add((name, port), target)
+
+    def by_name(self, lefts: Sequence[Side], right: Side) -> None:
+        """Edges from several to the inputs of one, by names."""
+        for left in lefts:
+            outputs, inputs = self.outputs(left, right), right.inputs
+            name = left.name.rpartition("/")[2]
+            if name in inputs:
+                pair = self.choose(left, right, outputs, [inputs[name]])
+                self.add(pair.source, pair.target)
+                continue
+            bearing = [place for place in outputs if place[1] in inputs]
+            if len(bearing) != 1:
+                _refuse(
+                    "NoSuchInput",
+                    f"{_names(lefts)} >> {right.name}: {right.name} has no input called {left.name!r} as the node is, nor as its "
+                    f"output ({', '.join(place[1] for place in outputs)}); its inputs are {', '.join(inputs)}. Name the ends: "
+                    f"Flow({', '.join(f'{_told(outputs[0])} >> {right.name}.{port}' for port in list(inputs)[:1])}, ...)",
+                    node=left.name,
+                )
+            pair = self.choose(left, right, bearing, [inputs[bearing[0][1]]])
+            self.add(pair.source, pair.target)
+
+
+# %%
+#|exporti
+def _join(left: Any, right: Any) -> Flow:
+    """`left >> right`."""
+    a, b = _as_flow(left, is_source=True), _as_flow(right)
+    nodes = _merged(a._nodes, b._nodes)
+    join = Join(nodes, _merged_edges(a._edges, b._edges))
+    if len(a._tails) == 1 and len(b._heads) == 1:
+        join.one(a._tails[0], b._heads[0])
+    elif len(a._tails) == 1:
+        join.spread(a._tails[0], b._heads, "round_robin" if isinstance(right, Turns) else "broadcast")
+    elif len(b._heads) == 1:
+        join.by_name(a._tails, b._heads[0])
+    else:
+        _refuse(
+            "SeveralToSeveral",
+            f"{_names(a._tails)} >> {_names(b._heads)}: several to several says not which to which. Write an edge for each, "
+            "in one Flow(a >> c, b >> d)",
+        )
+    return Flow._of(join.nodes, join.edges, a._heads, b._tails)
+
+
+# %% [markdown]
+# `round_robin` is for the right of `>>`: it deals packets out, each to the next of the targets.
+
+
+# %%
+#|export
+def round_robin(*targets: Any) -> Turns:
+    """What packets go to in turn: `a >> round_robin(b, c)`. To share work among equals, `max_parallel_epochs` and pools do
+    more."""
+    if not targets:
+        _refuse("NotANode", "round_robin needs the nodes that take turns: a >> round_robin(b, c)")
+    return Turns(targets)
+
+
+# %% [markdown]
+# ## From a flow to a net
+#
+# Each part is made by its factory: the graph has what it says of ports and conditions, the net gets functions, options and
+# types.
+
+
+# %%
+#|exporti
+class Assembly:
+    """The graph of a flow, and what its nodes do."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._parts = flow._nodes
+        self._made = {name: part._make() for name, part in flow._nodes.items()}
+        nodes = [Node(name, **made.spec) for name, made in self._made.items()]
+        self.graph = Graph(
+            nodes,
+            [
+                Edge(PortRef(a, PortType.Output, out), PortRef(b, PortType.Input, into))
+                for (a, out), (b, into) in flow._edges.items()
+            ],
+        )
+
+    def furnish(self, net: Any) -> None:
+        """Give the net's nodes their functions, options and types."""
+        for name, part in self._parts.items():
+            body, hooks = self._made[name].functions[0], part._hooks
+            net.set_node_exec(name, body, *(hooks.get(hook) for hook in _HOOKS))
+            if part._options:
+                net.set_node_config(name, **part._options)
+            declare_types(net, name, body)
+
+
+def assembled(thing: Any) -> Assembly:
+    """What a net is made of that was given something else than a graph."""
+    if not isinstance(thing, (Wires, list, tuple)):
+        what = label(thing) if callable(thing) and not isinstance(thing, type) else f"{thing!r:.200}"
+        hint = " Write @node above it." if inspect.isroutine(thing) else ""
+        raise ConfigError(f"a net is made of a Graph, a Flow or a node, not of {what}.{hint}")
+    return Assembly(_as_flow(thing))
+
+
+# %%
+from netrun import Flow, Net, Outputs, Skip, node, round_robin
+
+
+@node
+def numbers() -> Iterator[int]:
+    yield from range(1, 5)
+
+
+@node
+def odd(x: int) -> int:
+    return x if x % 2 else Skip
+
+
+@node
+def square(x: int) -> int:
+    return x**2
+
+
+@node
+def together(odd: int, square: int) -> str:
+    return f"{odd} and {square}"
+
+
+net = Net(numbers >> [odd, square] >> together)
+assert net.run() == {"together.out": ["1 and 1", "3 and 4"]}
+print(numbers >> [odd, square] >> together)
+
+# %% [markdown]
+# A flow is used twice under two names; its free ports are its own.
+
+# %%
+twice = Flow(square >> double)
+both = Net(Flow(numbers >> round_robin(twice.named("left"), twice.named("right"))))
+assert both.run() == {"left/double.out": [2, 18], "right/double.out": [8, 32]}
+
+# %% [markdown]
+# Mistakes are told where they are written, with both ends and a way out.
+
+
+# %%
+from netrun import GraphError
+
+
+@node
+def shout(text: str) -> str:
+    return text.upper()
+
+
+@node
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@node
+def show(value) -> None:
+    print(value)
+
+
+for wrong in [
+    lambda: double >> shout,
+    lambda: double >> add,
+    lambda: show >> double,
+    lambda: double >> numbers,
+    lambda: double >> len,
+    lambda: [double, square] >> add,
+    lambda: Flow(double >> add.x, double >> add.y),
+    lambda: double.x >> square,
+    lambda: Flow(square >> add.x, square.with_options(timeout=3) >> add.y),
+    lambda: [double, square] >> together >> [add.x, add.y],
+]:
+    try:
+        wrong()
+    except GraphError as error:
+        print(error, end="\n\n")
+    else:
+        raise AssertionError("not refused")
