@@ -476,12 +476,19 @@ def conditions(reading: Reading, when: str | None) -> dict[str, SalvoCondition]:
     return {"call": takes({port: each.batch or 1 for port, each in inputs.items()}, term)}
 
 
-def _read_when(reading: Reading, when: str) -> SalvoConditionTerm:
-    from netrun.expressions import did_you_mean, finding_at, parse_salvo_condition, read_condition  # points up
+def parse_when(when: str) -> SalvoConditionTerm:
+    """The term that a `when` says. Raises `ConfigError` for what is no text, `ExpressionError`."""
+    from netrun.expressions import parse_salvo_condition  # points up
 
     if not isinstance(when, str):
-        raise ConfigError(f"{label(reading.func)}: `when` is a text such as 'count(x) >= 2', not {when!r:.200}.")
-    term = parse_salvo_condition(when)
+        raise ConfigError(f"`when` is a text such as 'count(x) >= 2', not {when!r:.200}.")
+    return parse_salvo_condition(when)
+
+
+def _read_when(reading: Reading, when: str) -> SalvoConditionTerm:
+    from netrun.expressions import did_you_mean, finding_at, read_condition  # points up
+
+    term = parse_when(when)
     wrong = [
         finding_at(when, f"{label(reading.func)} has no parameter `{port}`{did_you_mean(port, reading.inputs)}", *place)
         for port, *place in read_condition(when)[1]

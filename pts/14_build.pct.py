@@ -51,7 +51,17 @@ from typing import Any, Generic, NamedTuple, NoReturn, ParamSpec, TypeVar, overl
 from netrun_sim import Edge, Graph, Node, PortRef, PortType
 
 from netrun.core import ConfigError, GraphError, GraphFinding, NodeConfig, unknown_name
-from netrun.functions import Decorated, Reading, declare_types, label, read, signature_of, type_of_hint
+from netrun.functions import (
+    Decorated,
+    Reading,
+    conditions,
+    declare_types,
+    label,
+    parse_when,
+    read,
+    signature_of,
+    type_of_hint,
+)
 from netrun.making import Made, make_node
 from netrun.paths import loaded
 from netrun.port_types import can_meet, port_type
@@ -207,6 +217,8 @@ class Settings(NamedTuple):
             if func is not None and not callable(func):
                 raise ConfigError(f"{name} must be callable, not {func!r:.200}.")
         NodeConfig().merged(**options)
+        if given.get("when") is not None:
+            parse_when(given["when"])
         return Settings(options, hooks, given.get("when", self.when))
 
 
@@ -266,7 +278,9 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
     def _read(self) -> Reading:
         if self._reading is None:
             try:
-                self._reading = read(self._func, self._names)
+                reading = read(self._func, self._names)
+                conditions(reading, self._settings.when)
+                self._reading = reading
             except ConfigError as error:
                 _refuse("Function", f"node {self._name!r}: {error.what}", node=self._name)
         return self._reading
