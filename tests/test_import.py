@@ -11,6 +11,8 @@ HEAVY = [
     "argparse",
     "netrun.dsl",
     "netrun.paths",
+    "netrun.build",
+    "netrun.functions",
     "logging",
     "multiprocessing",
     "subprocess",
