@@ -34,7 +34,7 @@ from typing import Any
 
 from netrun.core import ConfigError, DslError, FactoryError
 from netrun.driver import is_async, is_generator
-from netrun.functions import Spec, body_of, conditions, holds, read, spec_of, takes
+from netrun.functions import Spec, body_of, conditions, holds, read, spec_of, takes, types_of
 
 # %% [markdown]
 # ## Names of ports
@@ -216,6 +216,8 @@ assert run_alone("split", {}, {"in": [[1, 2], [3]]}) == {"out": [1, 2, 3]}
 #
 # `from_function` makes a node of a plain function, as [the chapter on functions](10a_functions.ipynb) says: each parameter is
 # an input port, and what it returns goes out at `out`. `when` is a salvo expression that says when an epoch starts.
+# Its annotations become types of the ports. (`Net.from_toml` sets them; `Net.from_factory` hands on the spec and the functions
+# alone.)
 #
 # `filter` and `route` ask a function about each value.
 
@@ -285,6 +287,11 @@ class from_function:
         """Its functions."""
         reading, _ = _read(func, when)
         return _funcs(body_of(reading, when))
+
+    @staticmethod
+    def get_port_types(func: Callable[..., Any], when: str | None = None) -> dict[str, dict[str, Any]]:
+        """The types of its ports."""
+        return types_of(_read(func, when)[0])
 
 
 class filter:

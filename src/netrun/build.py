@@ -17,7 +17,6 @@ from .functions import (
     Decorated,
     Reading,
     conditions,
-    declare_types,
     label,
     parse_when,
     read,
@@ -740,11 +739,12 @@ class Assembly:
     def furnish(self, net: Any) -> None:
         """Give the net's nodes their functions, options and types."""
         for name, part in self._parts.items():
-            body, hooks = self._made[name].functions[0], part._hooks
-            net.set_node_exec(name, body, *(hooks.get(hook) for hook in _HOOKS))
+            made, hooks = self._made[name], part._hooks
+            net.set_node_exec(name, made.functions[0], *(hooks.get(hook) for hook in _HOOKS))
             if part._options:
                 net.set_node_config(name, **part._options)
-            declare_types(net, name, body)
+            for (side, port), spec in made.types.items():
+                (net.set_input_port_type if side == "in_ports" else net.set_output_port_type)(name, port, spec)
 
 
 def assembled(thing: Any) -> Assembly:

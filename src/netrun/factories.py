@@ -9,7 +9,7 @@ from typing import Any
 
 from .core import ConfigError, DslError, FactoryError
 from .driver import is_async, is_generator
-from .functions import Spec, body_of, conditions, holds, read, spec_of, takes
+from .functions import Spec, body_of, conditions, holds, read, spec_of, takes, types_of
 
 # %% pts/10c_factories.pct.py 4
 Functions = tuple[Any, Any, Any, Any]
@@ -199,6 +199,11 @@ class from_function:
         """Its functions."""
         reading, _ = _read(func, when)
         return _funcs(body_of(reading, when))
+
+    @staticmethod
+    def get_port_types(func: Callable[..., Any], when: str | None = None) -> dict[str, dict[str, Any]]:
+        """The types of its ports."""
+        return types_of(_read(func, when)[0])
 
 
 class filter:

@@ -7,9 +7,8 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from importlib import import_module
-from operator import or_
 from types import CoroutineType, UnionType
 from typing import (
     Annotated,
@@ -164,8 +163,8 @@ def _widened(hint: Any) -> Any:
         return int | float
     if hint is complex:
         return int | float | complex
-    if get_origin(hint) in (Union, UnionType):
-        return reduce(or_, map(_widened, get_args(hint))) if float in get_args(hint) else hint
+    if get_origin(hint) in (Union, UnionType) and {float, complex}.intersection(get_args(hint)):
+        return Union[tuple(map(_widened, get_args(hint)))]  # noqa: UP007
     return hint
 
 
@@ -364,10 +363,6 @@ class Body:
 
     def __init__(self, reading: Reading, when: str | None) -> None:
         self.func = reading.func
-        self.types = (
-            {port: type_of_hint(each.hint) for port, each in reading.inputs.items()},
-            {port: type_of_hint(hint) for port, hint in reading.outputs.items()},
-        )
         self._name = label(self.func)
         self._outputs = tuple(reading.outputs)
         self._only = self._outputs[0] if self._outputs and not reading.is_several else None
@@ -378,7 +373,7 @@ class Body:
         self._is_plain = not (self._context or self._batches or self._needed)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "func": _by_path(self.func), "types": None}
+        return {**self.__dict__, "func": _by_path(self.func)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         func = state["func"]
@@ -522,10 +517,10 @@ def body_of(reading: Reading, when: str | None = None) -> Body:
     return kind(reading, when)
 
 
-def declare_types(net: Any, node_name: str, exec_node_func: Any) -> None:
-    """Set the types of a node's ports, if its function is one of a function with hints. Raises `GraphError`."""
-    if isinstance(exec_node_func, Body):
-        for port, spec in exec_node_func.types[0].items():
-            net.set_input_port_type(node_name, port, spec)
-        for port, spec in exec_node_func.types[1].items():
-            net.set_output_port_type(node_name, port, spec)
+def types_of(reading: Reading) -> dict[str, dict[str, Any]]:
+    """The types of the ports, where there is anything to check."""
+    sides = {"in_ports": {port: each.hint for port, each in reading.inputs.items()}, "out_ports": reading.outputs}
+    return {
+        side: {port: spec for port, hint in hints.items() if (spec := type_of_hint(hint)) is not None}
+        for side, hints in sides.items()
+    }
