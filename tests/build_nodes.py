@@ -114,3 +114,11 @@ class Later:
 
 def plain(a: int, b: int = 10) -> int:
     return a + b
+
+
+OPENED: list[object] = []
+
+
+def opened(net: object) -> None:
+    """A start function."""
+    OPENED.append(net)

@@ -589,6 +589,19 @@ def test_every_kind_of_importable_function_is_written(part):
     assert text.count("from_function") == 1
 
 
+def test_the_other_functions_of_a_node_are_written_by_their_paths():
+    """Beside the factory."""
+    net = Net(nodes.double.with_options(start_node_func=nodes.opened, exec_failed_node_func=nodes.opened))
+    text = net.to_toml()
+    assert text.count('"tests.build_nodes.opened"') == 2
+    again = Net.from_toml(text)
+    assert again.to_toml() == text
+    nodes.OPENED.clear()
+    assert again.run(x=[1]) == {"double.out": [2]}
+    (argument,) = nodes.OPENED
+    assert argument is again
+
+
 def test_what_cannot_be_written_says_why():
     """A function of this script, a lambda."""
     with pytest.raises(DslError, match="a lambda has no path"):
