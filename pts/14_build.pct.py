@@ -59,6 +59,7 @@ from netrun.functions import (
     parse_when,
     read,
     signature_of,
+    takes_turns,
     type_of_hint,
 )
 from netrun.making import Made, make_node
@@ -184,7 +185,8 @@ class Template(Part):
 # ## Nodes of functions
 #
 # The decorated function is called as before. Its options are checked at once, its hints when it is first wired, since they may
-# name what comes later in the module.
+# name what comes later in the module. A sync generator that is in no pool gets `max_parallel_epochs=1`, unless it is given
+# another number: its epochs come one after the other, as those of a sync function do.
 
 
 # %%
@@ -238,7 +240,8 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
 
     @property
     def _options(self) -> Mapping[str, Any]:  # type: ignore[override]
-        return self._settings.options
+        options = self._settings.options
+        return {"max_parallel_epochs": 1, **options} if takes_turns(self._func) and "pool" not in options else options
 
     @property
     def _hooks(self) -> Mapping[str, Any]:  # type: ignore[override]

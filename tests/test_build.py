@@ -141,6 +141,19 @@ def test_values_of_a_generator_are_looked_at_one_by_one():
     assert order == ["make 0", "use 0", "make 1", "use 1", "make 2", "use 2"]
 
 
+def test_epochs_of_a_sync_generator_come_one_after_the_other():
+    """As those of a sync function. Those of an async one run side by side, and so do others if they are told to."""
+
+    def sent(part: Any, **options: Any) -> list[int]:
+        return Net(part, **options).run(n=[3, 2])[f"{part.__name__}.out"]
+
+    assert sent(nodes.up_to) == [0, 1, 2, 0, 1]
+    assert sent(nodes.up_to.with_options(max_parallel_epochs=2)) == [0, 0, 1, 1, 2]
+    assert sent(nodes.up_to_later) == [0, 0, 1, 1, 2]
+    options = nodes.up_to.with_options(pool="io")._options
+    assert "max_parallel_epochs" not in options
+
+
 def test_a_generator_that_fails_keeps_what_it_sent_unless_actions_are_deferred():
     """As any node that acts at once."""
 

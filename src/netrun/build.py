@@ -21,6 +21,7 @@ from .functions import (
     parse_when,
     read,
     signature_of,
+    takes_turns,
     type_of_hint,
 )
 from .making import Made, make_node
@@ -172,7 +173,8 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
 
     @property
     def _options(self) -> Mapping[str, Any]:  # type: ignore[override]
-        return self._settings.options
+        options = self._settings.options
+        return {"max_parallel_epochs": 1, **options} if takes_turns(self._func) and "pool" not in options else options
 
     @property
     def _hooks(self) -> Mapping[str, Any]:  # type: ignore[override]

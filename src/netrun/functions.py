@@ -511,6 +511,11 @@ async def _steps(values: Any, in_thread: bool) -> AsyncIterator[Any]:
             values.close()
 
 
+def takes_turns(func: Any) -> bool:
+    """Whether this is a sync generator function, whose epochs would run side by side though nobody has made it async."""
+    return is_generator(func) and not inspect.isasyncgenfunction(_bare(func))
+
+
 def body_of(reading: Reading, when: str | None = None) -> Body:
     """The node function of what was read."""
     kind = _Stream if is_generator(reading.func) else _AsyncCall if is_async(reading.func) else _Call
