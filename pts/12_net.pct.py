@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 # %% [markdown]
 # ## Names of ports
 #
-# `"Node.port"` names a port of a net. A port's name alone will do where only one node has it.
+# `"Node.port"` names a port of a net. A port's name alone will do where only one node has it, or only one has it without an
+# edge.
 
 
 # %%
@@ -59,6 +60,12 @@ class PortNames:
     def __init__(self, doors: Mapping[str, Door]) -> None:
         self._inputs = {
             f"{door.node_name}.{port}": (door.node_name, port) for door in doors.values() for port in door.gates
+        }
+        self._fed = {
+            (door.node_name, port)
+            for door in doors.values()
+            for port, gate in door.gates.items()
+            if any(wire.edge is not None for wire in gate.wires)
         }
         self._outlets = {
             f"{door.node_name}.{port}": (door.node_name, port)
@@ -83,8 +90,9 @@ class PortNames:
         if name in self._inputs:
             return self._inputs[name]
         matches = [place for place in self._inputs.values() if alone and place[1] == name]
-        if len(matches) == 1:
-            return matches[0]
+        free = [place for place in matches if place not in self._fed]
+        if len(matches) == 1 or len(free) == 1:
+            return (free or matches)[0]
         if matches:
             nodes = ", ".join(repr(node_name) for node_name, _ in matches)
             raise ConfigError(
@@ -618,7 +626,8 @@ class Net(Contents):
     ) -> dict[str, list[Any]]:
         """Inject, run, and take what came out.
 
-        inputs: `{"Node.port": values}`. In keywords a port's name alone will do where only one node has it.
+        inputs: `{"Node.port": values}`. In keywords a port's name alone will do where only one node has it, or only one has
+            it without an edge.
         outputs: the `"Node.port"`s to take from; None takes from every output port without an edge.
         sources: start one epoch at each node that has no input ports and a function, unless one is waiting there.
 

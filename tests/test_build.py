@@ -483,6 +483,15 @@ def test_what_nets_of_wirings_do():
     assert drain(net) == 0
 
 
+def test_the_name_of_a_port_will_do_where_one_is_free():
+    """Though nodes behind it have one of the same name."""
+    assert Net(a >> b >> c).run(x=[1]) == {"c.out": [-20]}
+    with pytest.raises(ConfigError, match="more than one node has an input port 'x': 'a', 'b'"):
+        Net(Flow(a >> c, b >> c)).run(x=[1])
+    with pytest.raises(ConfigError, match="more than one node has an input port 'x': 'a', 'b'"):
+        Net(a >> b >> a).run(x=[1])
+
+
 def test_flows_within_flows():
     """Twice under two names, with exposed ports."""
     inner = Flow(a >> b, expose={"number": a.x, "result": b.out})
