@@ -336,11 +336,16 @@ def _is_context(hint: Any) -> bool:
 
 def _input(func: Any, parameter: inspect.Parameter, hint: Any) -> Input:
     is_required = parameter.default is parameter.empty
-    metadata = getattr(hint, "__metadata__", ()) if get_origin(hint) is Annotated else ()
+    if parameter.name == "ctx" and hint is parameter.empty:
+        raise ConfigError(
+            f"{label(func)}: is `ctx` the context? Annotate it as `ctx: NodeExecutionContext`; with another annotation, `Any` "
+            "for example, it is an input port."
+        )
+    metadata = getattr(hint, "__metadata__", ()) if get_origin(hint) is Annotated else (hint,)
     batches: list[Any] = [each for each in metadata if isinstance(each, Batch) or each is Batch]
     if not batches:
         return Input(hint, is_required, None)
-    inner = get_args(hint)[0]
+    inner = (get_args(hint) or (None,))[0]
     origin = get_origin(inner) or inner
     is_list = isinstance(origin, type) and issubclass(list, origin) and origin is not object
     if len(batches) > 1 or batches[0] is Batch or not is_list:
@@ -548,10 +553,15 @@ class Body:
         """What is sent from where."""
         if result is Skip:
             return ()
-        if type(result) is CoroutineType:
+        kind = type(result)
+        if kind is CoroutineType:
             result.close()
             raise TypeError(f"{self._name} returned a coroutine, which nobody has awaited: make it an `async def`.")
         if self._only is not None:
+            if kind is Outputs:
+                raise TypeError(
+                    f"{self._name} returned {result!r:.200}, and declares no outputs: {_declaration(result)}"
+                )
             return ((self._only, result),)
         if self._outputs:
             return self._several(result)
@@ -578,6 +588,10 @@ class Body:
                 f"{self._name} returned something for {unknown[0]!r}, which is no output; there is {ports}."
             )
         return [(port, value) for port, value in result.items() if value is not Skip]
+
+
+def _declaration(outputs: Outputs) -> str:
+    return f"annotate it as `-> Outputs[{', '.join(map(repr, outputs))}]`."
 
 
 # %%

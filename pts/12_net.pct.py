@@ -103,7 +103,7 @@ class PortNames:
 
 def _values(name: str, values: Any) -> list[Any]:
     """The values that are given for a port, or `ConfigError` where they are none."""
-    if not isinstance(values, Iterable):
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
         raise ConfigError(f"the values for {name!r} must be given as a list or another iterable, not {values!r}.")
     return _listed(values)
 
@@ -634,6 +634,10 @@ class Net(Contents):
         Returns `{"Node.port": values}`, with an empty list where nothing was sent. Raises `ConfigError` for a name that
         there is not, before anything is injected, and what `inject_packets` and `start` raise.
         """
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise ConfigError(
+                f"inputs are given by port, as {{'Node.port': values}} or port=values; not {inputs!r:.200}."
+            )
         ports = PortNames(self._ledger.doors)
         taken = ports.outlets if outputs is None else [ports.outlet(name) for name in outputs]
         given = [(ports.input(name), _values(name, values)) for name, values in (inputs or {}).items()]
@@ -727,9 +731,10 @@ class Net(Contents):
         await self.async_stop()
 
     def __repr__(self) -> str:
+        waiting = self.poll().waiting_packets
         return (
             f"<Net {self.state.name}: {len(self._tasks)} nodes, {len(self.get_startable_epochs())} startable, "
-            f"{len(self._engine.running)} running>"
+            f"{len(self._engine.running)} running{f', {waiting} packets waiting' if waiting else ''}>"
         )
 
 

@@ -669,6 +669,8 @@ def batch_of_int(x: Annotated[int, Batch(2)]): ...
 def batch_bare(x: Annotated[list[int], Batch]): ...
 def outputs_bare(x) -> Outputs: ...
 def outputs_of_int(x) -> Outputs[int]: ...
+def contextless(ctx, x): ...
+def batch_alone(x: Batch(2)): ...
 def outputs_twice(x) -> Outputs["a", "a"]: ...
 
 
@@ -736,6 +738,15 @@ MISTAKES = [
     (lambda: node(unread) >> a, GraphError, ["node 'unread'", "'list[Nowhere]'", "parameter 'x'"]),
     (lambda: Net(node(batch_of_int)), GraphError, ["Annotated[list[int], Batch(5)]"]),
     (lambda: Net(node(batch_bare)), GraphError, ["Annotated[list[int], Batch(5)]"]),
+    (lambda: Net(node(batch_alone)), GraphError, ["Annotated[list[int], Batch(5)]"]),
+    (lambda: Net(node(contextless)), GraphError, ["contextless (test_build.py", "ctx: NodeExecutionContext"]),
+    (lambda: Net(nodes.Scale.scaled), GraphError, ["scaled (build_nodes.py", "is a method", "`thing.scaled`"]),
+    (lambda: setattr(join, "a", b), AttributeError, ["join.a is a port", "`other >> join.a`"]),
+    (lambda: (a >> join.a) and (b >> join.b), TypeError, ["Flow(a >> b, c >> d)"]),
+    (lambda: a(1) >> b, GraphError, ["2 cannot stand in a flow", "without a call"]),
+    (lambda: Net(text).run(x="abc"), ConfigError, ["as a list", "'abc'"]),
+    (lambda: Net(text).run(["abc"]), ConfigError, ["{'Node.port': values}"]),
+    (lambda: Net(node(lambda x: Outputs(a=x), name="n")).run(x=[1]), NodeExecutionFailed, ["-> Outputs['a']"]),
     (lambda: Batch(0), ConfigError, ["from 1 on, not 0"]),
     (lambda: Net(node(outputs_bare)), GraphError, ['-> Outputs["left", "right"]']),
     (lambda: Net(node(outputs_of_int)), GraphError, ["different names of ports"]),

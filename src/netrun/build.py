@@ -183,6 +183,12 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
     def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         return self._func(*args, **kwargs)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and (name == "out" or name in inspect.signature(self._func).parameters):
+            end = f"{self._name}.{name}"
+            raise AttributeError(f"{end} is a port, which cannot be set. An edge is written `other >> {end}`.")
+        super().__setattr__(name, value)
+
     def __get__(self, instance: Any, owner: Any = None) -> "FunctionNode[..., Any]":
         """The method of an object, as a node."""
         if instance is None:
@@ -214,6 +220,10 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
         if self._reading is None:
             try:
                 reading = read(self._func, self._names)
+                if next(iter(reading.inputs), None) == "self":
+                    raise ConfigError(
+                        f"{label(self._func)} is a method: take it from an object, as in `thing.{self._name}`."
+                    )
                 conditions(reading, self._settings.when)
                 self._reading = reading
             except ConfigError as error:
@@ -395,6 +405,11 @@ class Flow(Wires):
             raise AttributeError(f"{what}: {near} It has the {there}.")
         return End(self, name, inputs.get(name), outputs.get(name))
 
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "a flow is neither true nor false. To join wirings write Flow(a >> b, c >> d), not `and` or `or`."
+        )
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"'Flow' object has no attribute {name!r}")
@@ -504,7 +519,11 @@ def _as_flow(thing: Any, is_source: bool = False) -> Flow:
         name = getattr(thing, "__name__", "it")
         _refuse("NotANode", f"{label(thing)} is a function and no node yet: write @node above it, or node({name})")
     what = "an empty list" if isinstance(thing, (list, tuple)) else f"{thing!r:.200}"
-    _refuse("NotANode", f"{what} cannot stand in a flow: that takes nodes, their ports, flows and lists of these")
+    _refuse(
+        "NotANode",
+        f"{what} cannot stand in a flow: that takes nodes, their ports, flows and lists of these, by their "
+        "names and without a call",
+    )
 
 
 def _of_end(end: End, is_source: bool) -> Flow:
