@@ -128,7 +128,7 @@ assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9
 # | `@node(pool="cpu")`, `Net(..., process_pools={"cpu": {"size": 4}})` | other processes, threads, or a cluster |
 # | `@node(rate_limit_per_second=10, timeout=5)` | limits, without polling |
 # | `a >> [b, c] >> d` | fan out, and in by name; types that can never meet are refused where it is written |
-# | `net.timeline()`, `net.history`, `net.get_node_log("a")` | what happened, when and where |
+# | `net.timeline()`, `net.history`, `net.get_node_log("a")` | what happened, when and where, and what was printed (`@node(echo_stdout=True)` prints it too) |
 # | `net.to_toml()` | the net as a text that can be edited and run by the command `netrun` |
 #
 # Nodes have input and output ports, joined by edges. When the packets at a node's ports meet a *salvo condition*, they start
@@ -269,7 +269,15 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [12_net](nbs/12_net.ipynb) | the face |
 # | [14_build](nbs/14_build.ipynb) | nets from functions: `@node`, `>>`, `Flow` |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
-# | [examples](nbs/examples) | a census of the standard library; a Dask cluster; a net as a file |
+#
+# | example | about |
+# |---|---|
+# | [01_first_net](nbs/examples/01_first_net.ipynb), [02_graph_by_hand](nbs/examples/02_graph_by_hand.ipynb) | from functions; in the words of `netrun_sim` |
+# | [03_async_http](nbs/examples/03_async_http.ipynb), [04_threads](nbs/examples/04_threads.ipynb), [05_processes](nbs/examples/05_processes.ipynb), [dask_cluster](nbs/examples/dask_cluster.ipynb) | many at once, in four ways |
+# | [06_failures](nbs/examples/06_failures.ipynb), [07_rate_limits](nbs/examples/07_rate_limits.ipynb) | retries and dead letters; how often and how many |
+# | [08_history](nbs/examples/08_history.ipynb), [09_port_types](nbs/examples/09_port_types.ipynb) | what happened; what fits |
+# | [net_as_file](nbs/examples/net_as_file.ipynb), [11_factories](nbs/examples/11_factories.ipynb) | nets as texts, and nodes that differ in an argument |
+# | [14_orders_into_sqlite](nbs/examples/14_orders_into_sqlite.ipynb), [stdlib_census](nbs/examples/stdlib_census.ipynb) | applications |
 #
 # ## What works, and what is to come
 #
