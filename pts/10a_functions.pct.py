@@ -32,6 +32,7 @@
 # %%
 #|export
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -283,13 +284,15 @@ class Reading(NamedTuple):
     context: str | None
 
 
-class Decorated:
+class Decorated(ABC):
     """What stands for a function, and is called as it is: `@node` makes one."""
 
     _func: Callable[..., Any]
 
+    @abstractmethod
     def _read(self) -> Reading:
-        raise NotImplementedError
+        """What the function says of its node."""
+        ...
 
 
 def read(func: Any, names: Mapping[str, Any] | None = None) -> Reading:

@@ -42,8 +42,9 @@ from netrun.values import PacketValueStore
 from netrun.views import EventHistory, Lineage, TimelineRow, lineage_of
 
 if TYPE_CHECKING:
-    from netrun.build import Flow, FunctionNode
+    from netrun.build import FunctionNode
     from netrun.dsl import NetDefinition
+    from netrun.flows import Flow
 
 # %% [markdown]
 # ## Names of ports
@@ -190,7 +191,7 @@ class Nodes:
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
         assembly = None
         if not isinstance(graph, Graph):
-            from netrun.build import assembled  # points up
+            from netrun.flows import assembled  # points up
 
             assembly = assembled(graph)
             graph = assembly.graph
@@ -734,7 +735,7 @@ class Net(Contents):
         waiting = self.poll().waiting_packets
         return (
             f"<Net {self.state.name}: {len(self._tasks)} nodes, {len(self.get_startable_epochs())} startable, "
-            f"{len(self._engine.running)} running{f', {waiting} packets waiting' if waiting else ''}>"
+            f"{len(self._engine.running)} running{f', {waiting} waiting' if waiting else ''}>"
         )
 
 

@@ -39,10 +39,10 @@ from netrun.control import *
 from netrun.net import *
 
 if TYPE_CHECKING:  # nets of functions and nets as text are imported when they are used
-    from netrun.build import Flow as Flow
     from netrun.build import FunctionNode as FunctionNode
     from netrun.build import node as node
-    from netrun.build import round_robin as round_robin
+    from netrun.flows import Flow as Flow
+    from netrun.flows import round_robin as round_robin
     from netrun.dsl import NetDefinition as NetDefinition
     from netrun.expressions import format_salvo_condition as format_salvo_condition
     from netrun.expressions import parse_salvo_condition as parse_salvo_condition
@@ -53,12 +53,12 @@ if TYPE_CHECKING:  # nets of functions and nets as text are imported when they a
 
 _LATER = {
     "Batch": "netrun.functions",
-    "Flow": "netrun.build",
+    "Flow": "netrun.flows",
     "FunctionNode": "netrun.build",
     "Outputs": "netrun.functions",
     "Skip": "netrun.functions",
     "node": "netrun.build",
-    "round_robin": "netrun.build",
+    "round_robin": "netrun.flows",
     "NetDefinition": "netrun.dsl",
     "format_salvo_condition": "netrun.expressions",
     "parse_salvo_condition": "netrun.expressions",
@@ -133,7 +133,7 @@ assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9
 #
 # Nodes have input and output ports, joined by edges. When the packets at a node's ports meet a *salvo condition*, they start
 # an *epoch*: one execution of the node. `netrun_sim` moves the packets; netrun holds their values, calls your functions, and
-# keeps count of everything, so that nothing is lost when something fails. More in [nets from functions](nbs/14_build.ipynb)
+# keeps count of everything, so that nothing is lost when something fails. More in [nets from functions](nbs/14b_build.ipynb)
 # and the [examples](nbs/examples).
 #
 # ## Two commands
@@ -267,7 +267,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [11b_places](nbs/11b_places.ipynb), [11c_description](nbs/11c_description.ipynb), [11d_reading](nbs/11d_reading.ipynb), [11e_writing](nbs/11e_writing.ipynb), [11f_dsl](nbs/11f_dsl.ipynb) | nets as TOML: where things stand, reading, writing, `NetDefinition` |
 # | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | drawings of a text; its JSON Schema |
 # | [12_net](nbs/12_net.ipynb) | the face |
-# | [14_build](nbs/14_build.ipynb) | nets from functions: `@node`, `>>`, `Flow` |
+# | [14_flows](nbs/14_flows.ipynb), [14b_build](nbs/14b_build.ipynb) | nets from functions: `@node`, `>>`, `Flow` |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
 #
 # | example | about |

@@ -12,6 +12,7 @@ HEAVY = [
     "netrun.dsl",
     "netrun.paths",
     "netrun.build",
+    "netrun.flows",
     "netrun.functions",
     "logging",
     "multiprocessing",

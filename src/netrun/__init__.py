@@ -28,10 +28,10 @@ from .control import *
 from .net import *
 
 if TYPE_CHECKING:  # nets of functions and nets as text are imported when they are used
-    from .build import Flow as Flow
     from .build import FunctionNode as FunctionNode
     from .build import node as node
-    from .build import round_robin as round_robin
+    from .flows import Flow as Flow
+    from .flows import round_robin as round_robin
     from .dsl import NetDefinition as NetDefinition
     from .expressions import format_salvo_condition as format_salvo_condition
     from .expressions import parse_salvo_condition as parse_salvo_condition
@@ -42,12 +42,12 @@ if TYPE_CHECKING:  # nets of functions and nets as text are imported when they a
 
 _LATER = {
     "Batch": "netrun.functions",
-    "Flow": "netrun.build",
+    "Flow": "netrun.flows",
     "FunctionNode": "netrun.build",
     "Outputs": "netrun.functions",
     "Skip": "netrun.functions",
     "node": "netrun.build",
-    "round_robin": "netrun.build",
+    "round_robin": "netrun.flows",
     "NetDefinition": "netrun.dsl",
     "format_salvo_condition": "netrun.expressions",
     "parse_salvo_condition": "netrun.expressions",

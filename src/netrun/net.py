@@ -27,8 +27,9 @@ from .values import PacketValueStore
 from .views import EventHistory, Lineage, TimelineRow, lineage_of
 
 if TYPE_CHECKING:
-    from .build import Flow, FunctionNode
+    from .build import FunctionNode
     from .dsl import NetDefinition
+    from .flows import Flow
 
 # %% pts/12_net.pct.py 4
 class PortNames:
@@ -151,7 +152,7 @@ class Nodes:
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
         assembly = None
         if not isinstance(graph, Graph):
-            from .build import assembled  # points up
+            from .flows import assembled  # points up
 
             assembly = assembled(graph)
             graph = assembly.graph
@@ -683,5 +684,5 @@ class Net(Contents):
         waiting = self.poll().waiting_packets
         return (
             f"<Net {self.state.name}: {len(self._tasks)} nodes, {len(self.get_startable_epochs())} startable, "
-            f"{len(self._engine.running)} running{f', {waiting} packets waiting' if waiting else ''}>"
+            f"{len(self._engine.running)} running{f', {waiting} waiting' if waiting else ''}>"
         )
