@@ -11,8 +11,9 @@
 #
 # | template | arguments | what it does |
 # |---|---|---|
-# | `from_function` | `func` | a plain function becomes a node |
+# | `from_function` | `func`, `when` | a plain function becomes a node |
 # | `broadcast` | `outputs` | each value to all outputs |
+# | `round_robin` | `outputs` | each value to the next of the outputs in turn |
 # | `merge` | `inputs` | several inputs, one output |
 # | `batch` | `size` | so many values, one list |
 # | `split` | | one list, many values |
@@ -27,50 +28,21 @@
 
 # %%
 #|export
-import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
-from netrun_sim import MaxSalvos, PacketCount, Port, PortState, SalvoCondition, SalvoConditionTerm
-
-from netrun.core import ConfigError, FactoryError
+from netrun.core import ConfigError, DslError, FactoryError
 from netrun.driver import is_async, is_generator
+from netrun.functions import Spec, body_of, conditions, holds, read, spec_of, takes, types_of
 
 # %% [markdown]
-# ## Their ports and conditions
-#
-# Every output port is sent by itself, and unless said otherwise an epoch starts for each
-# packet at any input port.
+# ## Names of ports
 
 
 # %%
 #|exporti
-_SINGLE = MaxSalvos.finite(1)
-Spec = dict[str, Any]
 Functions = tuple[Any, Any, Any, Any]
-
-
-def _holds(port: str, count: int = 1) -> SalvoConditionTerm:
-    state = PortState.non_empty() if count == 1 else PortState.equals_or_greater_than(count)
-    return SalvoConditionTerm.port(port, state)
-
-
-def _takes(port: str, count: int = 1) -> SalvoCondition:
-    """The input condition that takes so many packets from one port."""
-    return SalvoCondition(_SINGLE, {port: PacketCount.count(count)}, _holds(port, count))
-
-
-def _spec(inputs: Iterable[str], outputs: Iterable[str], entries: dict[str, SalvoCondition] | None = None) -> Spec:
-    return {
-        "in_ports": {port: Port() for port in inputs},
-        "out_ports": {port: Port() for port in outputs},
-        "in_salvo_conditions": {port: _takes(port) for port in inputs} if entries is None else entries,
-        "out_salvo_conditions": {
-            port: SalvoCondition(MaxSalvos.infinite(), {port: PacketCount.all()}, _holds(port)) for port in outputs
-        },
-    }
 
 
 def _names(given: int | Sequence[str], stem: str) -> tuple[str, ...]:
@@ -85,7 +57,7 @@ def _names(given: int | Sequence[str], stem: str) -> tuple[str, ...]:
     return tuple(given)  # type: ignore[arg-type]
 
 
-def _funcs(func: Callable[..., Any]) -> Functions:
+def _funcs(func: Any) -> Functions:
     return func, None, None, None
 
 
@@ -107,6 +79,16 @@ def _broadcast(ctx: Any, packets: Any, outputs: tuple[str, ...]) -> None:
     value = ctx.consume_packet(packets["in"][0])
     for port in outputs:
         ctx.send(port, value)
+
+
+class _Turns:
+    def __init__(self, outputs: tuple[str, ...]) -> None:
+        self._outputs, self._turn = outputs, 0
+
+    def __call__(self, ctx: Any, packets: Any) -> None:
+        port = self._outputs[self._turn % len(self._outputs)]
+        ctx.send(port, ctx.consume_packet(packets["in"][0]))
+        self._turn += 1
 
 
 def _merge(ctx: Any, packets: Any) -> None:
@@ -132,12 +114,27 @@ class broadcast:
     @staticmethod
     def get_node_spec(outputs: int | Sequence[str]) -> Spec:
         """Its ports and conditions."""
-        return _spec(["in"], _names(outputs, "out"))
+        return spec_of(["in"], _names(outputs, "out"))
 
     @staticmethod
     def get_node_funcs(outputs: int | Sequence[str]) -> Functions:
         """Its functions."""
         return _funcs(partial(_broadcast, outputs=_names(outputs, "out")))
+
+
+class round_robin:
+    """One input `in`; the first value is sent to the first output, the next to the second, and so on in turn. outputs: as
+    those of `broadcast`."""
+
+    @staticmethod
+    def get_node_spec(outputs: int | Sequence[str]) -> Spec:
+        """Its ports and conditions."""
+        return spec_of(["in"], _names(outputs, "out"))
+
+    @staticmethod
+    def get_node_funcs(outputs: int | Sequence[str]) -> Functions:
+        """Its functions."""
+        return _funcs(_Turns(_names(outputs, "out")))
 
 
 class merge:
@@ -146,7 +143,7 @@ class merge:
     @staticmethod
     def get_node_spec(inputs: int | Sequence[str]) -> Spec:
         """Its ports and conditions."""
-        return _spec(_names(inputs, "in"), ["out"])
+        return spec_of(_names(inputs, "in"), ["out"])
 
     @staticmethod
     def get_node_funcs(inputs: int | Sequence[str]) -> Functions:
@@ -162,7 +159,7 @@ class batch:
         """Its ports and conditions."""
         if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size < 2**63:
             raise FactoryError("", f"size must be a whole number from 1 on, not {size!r:.200}")
-        return _spec(["in"], ["out"], {"in": _takes("in", size)})
+        return spec_of(["in"], ["out"], {"in": takes({"in": size}, holds("in", size))})
 
     @staticmethod
     def get_node_funcs(size: int) -> Functions:
@@ -176,7 +173,7 @@ class split:
     @staticmethod
     def get_node_spec() -> Spec:
         """Its ports and conditions."""
-        return _spec(["in"], ["out"])
+        return spec_of(["in"], ["out"])
 
     @staticmethod
     def get_node_funcs() -> Functions:
@@ -210,17 +207,17 @@ def run_alone(factory, args, inputs):
 
 
 assert run_alone("merge", {"inputs": 2}, {"in1": [1, 2], "in2": [3]}) == {"out": [1, 2, 3]}
+assert run_alone("round_robin", {"outputs": 2}, {"in": [1, 2, 3]}) == {"out1": [1, 3], "out2": [2]}
 assert run_alone("batch", {"size": 2}, {"in": [1, 2, 3, 4, 5]}) == {"out": [[1, 2], [3, 4]]}
 assert run_alone("split", {}, {"in": [[1, 2], [3]]}) == {"out": [1, 2, 3]}
 
 # %% [markdown]
 # ## Templates of a function
 #
-# `from_function` makes a node of a plain function: each parameter is an input port, and what it returns goes out at `out`.
-# An epoch starts when each parameter without a default has a packet; a port whose parameter has a default is taken from
-# if a packet is there. A function that is annotated to return None has no output port. It may be async. Its annotations
-# become types of the ports, as far as values can be checked for them; `float` takes whole numbers too, as type checkers
-# have it. (`Net.from_toml` sets them; `Net.from_factory` hands on the spec and the functions alone.)
+# `from_function` makes a node of a plain function, as [the chapter on functions](10a_functions.ipynb) says: each parameter is
+# an input port, and what it returns goes out at `out`. `when` is a salvo expression that says when an epoch starts.
+# Its annotations become types of the ports. (`Net.from_toml` sets them; `Net.from_factory` hands on the spec and the functions
+# alone.)
 #
 # `filter` and `route` ask a function about each value.
 
@@ -247,20 +244,8 @@ def _applied(func: Callable[..., Any], ask: Callable[..., Any], sends: Sends) ->
     return _funcs(partial(_apply_async if is_async(func) else _apply, ask=partial(ask, func), sends=sends))
 
 
-def _by_name(func: Callable[..., Any], values: dict[str, Any]) -> Any:
-    return func(**values)
-
-
 def _of_one(func: Callable[..., Any], values: dict[str, Any]) -> Any:
     return func(values["in"])
-
-
-def _result(values: Any, result: Any) -> list[tuple[str, Any]]:
-    return [("out", result)]
-
-
-def _nothing(values: Any, result: Any) -> list[tuple[str, Any]]:
-    return []
 
 
 def _if_true(values: Any, result: Any) -> list[tuple[str, Any]]:
@@ -277,84 +262,36 @@ def _chosen(outputs: tuple[str, ...], values: Any, result: Any) -> list[tuple[st
 
 # %%
 #|exporti
-def _parameters(func: Callable[..., Any]) -> dict[str, bool]:
-    """The parameters of a function, and whether each is required."""
+def _read(func: Any, when: Any) -> tuple[Any, Any]:
+    """What a function says of its node, and its input conditions."""
     try:
-        parameters = inspect.signature(func).parameters.values()
-    except (TypeError, ValueError) as error:
-        raise FactoryError("", f"the parameters of {func!r:.200} are not known: {error}") from error
-    for parameter in parameters:
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise FactoryError(
-                "", f"parameter {str(parameter)!r} of {func!r:.200} cannot be given by name, so it is no port"
-            )
-    return {parameter.name: parameter.default is parameter.empty for parameter in parameters}
-
-
-def _returns_nothing(func: Callable[..., Any]) -> bool:
-    returned = getattr(func, "__annotations__", {}).get("return", ...)
-    return returned is None or returned == "None"
-
-
-def _together(parameters: dict[str, bool]) -> dict[str, SalvoCondition]:
-    """The condition that takes a packet from each port, if those that are required have one."""
-    needed = [_holds(port) for port, is_required in parameters.items() if is_required]
-    term = SalvoConditionTerm.and_(needed) if needed else SalvoConditionTerm.or_([_holds(port) for port in parameters])
-    return (
-        {"call": SalvoCondition(_SINGLE, dict.fromkeys(parameters, PacketCount.count(1)), term)} if parameters else {}
-    )
-
-
-# %%
-#|exporti
-_TOWER: dict[Any, Any] = {float: float | int, complex: complex | float | int}
-
-
-def _checkable(hint: Any) -> Any:
-    """An annotation as the type of a port, or None where values cannot be checked for it."""
-    from netrun.port_types import port_type
-
-    if get_origin(hint) in (Union, UnionType):
-        parts = [_checkable(part) if part is not NoneType else part for part in get_args(hint)]
-        return None if None in parts else Union[tuple(parts)]  # noqa: UP007
-    try:
-        return None if port_type(hint) is None else _TOWER.get(hint, hint)
-    except (ConfigError, TypeError):
-        return None
-
-
-def _hints(func: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations of a function that are types of ports; none, where they cannot be read."""
-    try:
-        hints = get_type_hints(func)
-    except Exception:  # names that are known to type checkers only; then nothing is checked
-        return {}
-    return {name: checkable for name, hint in hints.items() if (checkable := _checkable(hint)) is not None}
+        reading = read(func)
+        return reading, conditions(reading, when)
+    except (ConfigError, DslError) as error:
+        raise FactoryError("", str(error)) from error
 
 
 # %%
 #|export
 class from_function:
-    """A plain function: its parameters are input ports, and what it returns goes to `out`."""
+    """A plain function: its parameters are input ports, and what it returns goes to `out`. when: a salvo expression."""
 
     @staticmethod
-    def get_node_spec(func: Callable[..., Any]) -> Spec:
+    def get_node_spec(func: Callable[..., Any], when: str | None = None) -> Spec:
         """Its ports and conditions."""
-        _callable("func", func)
-        parameters = _parameters(func)
-        return _spec(parameters, [] if _returns_nothing(func) else ["out"], _together(parameters))
+        reading, entries = _read(func, when)
+        return spec_of(reading.inputs, reading.outputs, entries)
 
     @staticmethod
-    def get_node_funcs(func: Callable[..., Any]) -> Functions:
+    def get_node_funcs(func: Callable[..., Any], when: str | None = None) -> Functions:
         """Its functions."""
-        return _applied(func, _by_name, _nothing if _returns_nothing(func) else _result)
+        reading, _ = _read(func, when)
+        return _funcs(body_of(reading, when))
 
     @staticmethod
-    def get_port_types(func: Callable[..., Any]) -> dict[str, dict[str, Any]]:
+    def get_port_types(func: Callable[..., Any], when: str | None = None) -> dict[str, dict[str, Any]]:
         """The types of its ports."""
-        hints, parameters = _hints(func), _parameters(func)
-        returned = {} if _returns_nothing(func) or "return" not in hints else {"out": hints["return"]}
-        return {"in_ports": {name: hints[name] for name in parameters if name in hints}, "out_ports": returned}
+        return types_of(_read(func, when)[0])
 
 
 class filter:
@@ -363,7 +300,7 @@ class filter:
     @staticmethod
     def get_node_spec(predicate: Callable[[Any], Any]) -> Spec:
         """Its ports and conditions."""
-        return _spec(["in"], ["out"])
+        return spec_of(["in"], ["out"])
 
     @staticmethod
     def get_node_funcs(predicate: Callable[[Any], Any]) -> Functions:
@@ -379,7 +316,7 @@ class route:
     @staticmethod
     def get_node_spec(chooser: Callable[[Any], str], outputs: int | Sequence[str]) -> Spec:
         """Its ports and conditions."""
-        return _spec(["in"], _names(outputs, "out"))
+        return spec_of(["in"], _names(outputs, "out"))
 
     @staticmethod
     def get_node_funcs(chooser: Callable[[Any], str], outputs: int | Sequence[str]) -> Functions:

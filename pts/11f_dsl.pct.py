@@ -294,16 +294,17 @@ class Teller:
         """Say what the functions of a node are: a factory's, or each by its path. What is `said` of one stays."""
         node.factory, node.factory_args = None, {}
         self.types_there = {}
+        own: tuple[Any, ...] = (None,) * len(functions)  # those that the factory makes
         for made in made_by_factory(functions):
             args, problems = args_as_text(made)
             if described_node(Node(name, **{k: v for k, v in made.spec.items() if k != "name"})) == _graph_part(node):
                 node.factory, node.factory_args = made.path, args
                 self.missing |= {("nodes", name, "factory_args", arg): why for arg, why in problems.items()}
-                self.types_there = dict(made.types)
+                self.types_there, own = dict(made.types), (functions[0], *made.functions[1:])
                 for key in _GRAPH_PART:
                     setattr(node, key, {})
-        for key, func in zip(FUNCTIONS, functions, strict=True):
-            by_path = func is not None and node.factory is None
+        for key, func, there in zip(FUNCTIONS, functions, own, strict=True):
+            by_path = func is not None and func is not there
             path = said.get(key) or self.path(("nodes", name, key), func) if by_path else None
             setattr(node, key, path)
 

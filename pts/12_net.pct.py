@@ -42,12 +42,15 @@ from netrun.values import PacketValueStore
 from netrun.views import EventHistory, Lineage, TimelineRow, lineage_of
 
 if TYPE_CHECKING:
+    from netrun.build import FunctionNode
     from netrun.dsl import NetDefinition
+    from netrun.flows import Flow
 
 # %% [markdown]
 # ## Names of ports
 #
-# `"Node.port"` names a port of a net. A port's name alone will do where only one node has it.
+# `"Node.port"` names a port of a net. A port's name alone will do where only one node has it, or only one has it without an
+# edge.
 
 
 # %%
@@ -58,6 +61,12 @@ class PortNames:
     def __init__(self, doors: Mapping[str, Door]) -> None:
         self._inputs = {
             f"{door.node_name}.{port}": (door.node_name, port) for door in doors.values() for port in door.gates
+        }
+        self._fed = {
+            (door.node_name, port)
+            for door in doors.values()
+            for port, gate in door.gates.items()
+            if any(wire.edge is not None for wire in gate.wires)
         }
         self._outlets = {
             f"{door.node_name}.{port}": (door.node_name, port)
@@ -82,8 +91,9 @@ class PortNames:
         if name in self._inputs:
             return self._inputs[name]
         matches = [place for place in self._inputs.values() if alone and place[1] == name]
-        if len(matches) == 1:
-            return matches[0]
+        free = [place for place in matches if place not in self._fed]
+        if len(matches) == 1 or len(free) == 1:
+            return (free or matches)[0]
         if matches:
             nodes = ", ".join(repr(node_name) for node_name, _ in matches)
             raise ConfigError(
@@ -94,7 +104,7 @@ class PortNames:
 
 def _values(name: str, values: Any) -> list[Any]:
     """The values that are given for a port, or `ConfigError` where they are none."""
-    if not isinstance(values, Iterable):
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
         raise ConfigError(f"the values for {name!r} must be given as a list or another iterable, not {values!r}.")
     return _listed(values)
 
@@ -155,7 +165,7 @@ class Nodes:
 
     def __init__(
         self,
-        graph: Graph,
+        graph: "Graph | Flow | FunctionNode[..., Any]",
         *,
         consumed_packet_storage: bool = False,
         consumed_packet_storage_limit: int | None = None,
@@ -179,6 +189,12 @@ class Nodes:
     ) -> None:
         self._config = NetConfig.of(locals())
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
+        assembly = None
+        if not isinstance(graph, Graph):
+            from netrun.flows import assembled  # points up
+
+            assembly = assembled(graph)
+            graph = assembly.graph
         self._graph = graph
         self._definition: NetDefinition | None = None  # what it was built from, and what of
         self._built: dict[str, tuple[Any, ...]] = {}
@@ -209,6 +225,8 @@ class Nodes:
         self._logs = {name: NodeLog(name, self._ledger.suffix) for name in self._tasks}
         for task in self._tasks.values():
             self._listen_to(task)
+        if assembly is not None:
+            assembly.furnish(self)
 
     def _listen_to(self, task: Task) -> None:
         """Say where the prints of a node go."""
@@ -476,7 +494,7 @@ class Contents(Nodes):
 class Net(Contents):
     """A graph that runs.
 
-    graph: a `netrun_sim` graph. One that cannot be run raises `GraphError` with every finding.
+    graph: a `netrun_sim` graph, or what `@node` and `>>` make of functions. One that cannot be run raises `GraphError` with every finding.
     consumed_packet_storage, consumed_packet_storage_limit: keep the values of consumed packets, and how many at the most
         (None: all); `value_store.get_consumed_value(id)` gives them.
     packet_storage_path: a folder to keep the values in, each a file, in place of memory.
@@ -609,13 +627,18 @@ class Net(Contents):
     ) -> dict[str, list[Any]]:
         """Inject, run, and take what came out.
 
-        inputs: `{"Node.port": values}`. In keywords a port's name alone will do where only one node has it.
+        inputs: `{"Node.port": values}`. In keywords a port's name alone will do where only one node has it, or only one has
+            it without an edge.
         outputs: the `"Node.port"`s to take from; None takes from every output port without an edge.
         sources: start one epoch at each node that has no input ports and a function, unless one is waiting there.
 
         Returns `{"Node.port": values}`, with an empty list where nothing was sent. Raises `ConfigError` for a name that
         there is not, before anything is injected, and what `inject_packets` and `start` raise.
         """
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise ConfigError(
+                f"inputs are given by port, as {{'Node.port': values}} or port=values; not {inputs!r:.200}."
+            )
         ports = PortNames(self._ledger.doors)
         taken = ports.outlets if outputs is None else [ports.outlet(name) for name in outputs]
         given = [(ports.input(name), _values(name, values)) for name, values in (inputs or {}).items()]
@@ -709,9 +732,10 @@ class Net(Contents):
         await self.async_stop()
 
     def __repr__(self) -> str:
+        waiting = self.poll().waiting_packets
         return (
             f"<Net {self.state.name}: {len(self._tasks)} nodes, {len(self.get_startable_epochs())} startable, "
-            f"{len(self._engine.running)} running>"
+            f"{len(self._engine.running)} running{f', {waiting} waiting' if waiting else ''}>"
         )
 
 

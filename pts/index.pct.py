@@ -38,13 +38,27 @@ from netrun.views import *
 from netrun.control import *
 from netrun.net import *
 
-if TYPE_CHECKING:  # nets as text are imported when they are used
+if TYPE_CHECKING:  # nets of functions and nets as text are imported when they are used
+    from netrun.build import FunctionNode as FunctionNode
+    from netrun.build import node as node
+    from netrun.flows import Flow as Flow
+    from netrun.flows import round_robin as round_robin
     from netrun.dsl import NetDefinition as NetDefinition
     from netrun.expressions import format_salvo_condition as format_salvo_condition
     from netrun.expressions import parse_salvo_condition as parse_salvo_condition
+    from netrun.functions import Batch as Batch
+    from netrun.functions import Outputs as Outputs
+    from netrun.functions import Skip as Skip
     from netrun.paths import resolve_path as resolve_path
 
 _LATER = {
+    "Batch": "netrun.functions",
+    "Flow": "netrun.flows",
+    "FunctionNode": "netrun.build",
+    "Outputs": "netrun.functions",
+    "Skip": "netrun.functions",
+    "node": "netrun.build",
+    "round_robin": "netrun.flows",
     "NetDefinition": "netrun.dsl",
     "format_salvo_condition": "netrun.expressions",
     "parse_salvo_condition": "netrun.expressions",
@@ -82,10 +96,45 @@ __all__ = [
 # %% [markdown]
 # # netrun
 #
-# **netrun runs graphs of Python functions.** You describe nodes with input and output ports, edges between them, and
-# *salvo conditions*: when the packets at a node's ports start an *epoch*, one execution of the node, and when what it
-# has made is sent on. `netrun_sim` moves the packets; netrun holds their values, calls your functions, and keeps count
-# of everything, so that nothing is lost when something fails.
+# **netrun runs graphs of Python functions.**
+
+# %%
+from netrun import Net, node
+
+
+@node
+def parse(line: str) -> int:
+    return int(line)
+
+
+@node
+def square(number: int) -> int:
+    return number**2
+
+
+print(Net(parse >> square).run(line=["1", "2", "3"]))
+
+# %%
+#|hide
+assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9]}
+
+# %% [markdown]
+# It prints `{'square.out': [1, 4, 9]}`. What you get for `@node` and `>>`:
+#
+# | written | what it gives |
+# |---|---|
+# | `@node(retries=3, retry_wait=1.0)` | failed attempts are made again, and leave no trace; what is given up is a dead letter, not lost |
+# | `async def`, `yield` | epochs side by side; each yielded value is a packet that others work on at once |
+# | `@node(pool="cpu")`, `Net(..., process_pools={"cpu": {"size": 4}})` | other processes, threads, or a cluster |
+# | `@node(rate_limit_per_second=10, timeout=5)` | limits, without polling |
+# | `a >> [b, c] >> d` | fan out, and in by name; types that can never meet are refused where it is written |
+# | `net.timeline()`, `net.history`, `net.get_node_log("a")` | what happened, when and where, and what was printed (`@node(echo_stdout=True)` prints it too) |
+# | `net.to_toml()` | the net as a text that can be edited and run by the command `netrun` |
+#
+# Nodes have input and output ports, joined by edges. When the packets at a node's ports meet a *salvo condition*, they start
+# an *epoch*: one execution of the node. `netrun_sim` moves the packets; netrun holds their values, calls your functions, and
+# keeps count of everything, so that nothing is lost when something fails. More in [nets from functions](nbs/14b_build.ipynb)
+# and the [examples](nbs/examples).
 #
 # ## Two commands
 #
@@ -97,9 +146,11 @@ __all__ = [
 # Both need Python 3.11 or newer and `make`; what else they need they install into `.venv`. To use netrun in a project of
 # yours, install it from a checkout or a wheel of it: `pip install ./netrun`.
 #
-# ## A first net
+# ## A graph by hand
 #
-# Two nodes. `Count` has no input; its one epoch sends four numbers. Each of them starts an epoch of `Square`.
+# What `@node` makes of a function can be said in the words of `netrun_sim`, where more is wanted: several conditions, ports
+# with few slots, functions that act through a context. Two nodes. `Count` has no input; its one epoch sends four numbers.
+# Each of them starts an epoch of `Square`.
 
 # %%
 from netrun import *
@@ -210,18 +261,29 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [07_history](nbs/07_history.ipynb), [07b_views](nbs/07b_views.ipynb) | what happened: entries, files; timelines, lineage, traces, spans |
 # | [08_port_types](nbs/08_port_types.ipynb) | what a port takes |
 # | [09_control](nbs/09_control.ipynb) | start, step, pause, resume, stop, poll; in the background |
-# | [10_paths](nbs/10_paths.ipynb), [10b_making](nbs/10b_making.ipynb), [10c_factories](nbs/10c_factories.ipynb) | functions by import path; node templates, and those that come with netrun |
+# | [10_paths](nbs/10_paths.ipynb), [10a_functions](nbs/10a_functions.ipynb) | functions by import path; how a typed function becomes a node |
+# | [10b_making](nbs/10b_making.ipynb), [10c_factories](nbs/10c_factories.ipynb) | node templates, and those that come with netrun |
 # | [11_expressions](nbs/11_expressions.ipynb) | salvo conditions as text |
 # | [11b_places](nbs/11b_places.ipynb), [11c_description](nbs/11c_description.ipynb), [11d_reading](nbs/11d_reading.ipynb), [11e_writing](nbs/11e_writing.ipynb), [11f_dsl](nbs/11f_dsl.ipynb) | nets as TOML: where things stand, reading, writing, `NetDefinition` |
 # | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | drawings of a text; its JSON Schema |
 # | [12_net](nbs/12_net.ipynb) | the face |
+# | [14_flows](nbs/14_flows.ipynb), [14b_build](nbs/14b_build.ipynb) | nets from functions: `@node`, `>>`, `Flow` |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
-# | [examples](nbs/examples) | a census of the standard library; a Dask cluster; a net as a file |
+#
+# | example | about |
+# |---|---|
+# | [01_first_net](nbs/examples/01_first_net.ipynb), [02_graph_by_hand](nbs/examples/02_graph_by_hand.ipynb) | from functions; in the words of `netrun_sim` |
+# | [03_async_http](nbs/examples/03_async_http.ipynb), [04_threads](nbs/examples/04_threads.ipynb), [05_processes](nbs/examples/05_processes.ipynb), [dask_cluster](nbs/examples/dask_cluster.ipynb) | many at once, in four ways |
+# | [06_failures](nbs/examples/06_failures.ipynb), [07_rate_limits](nbs/examples/07_rate_limits.ipynb) | retries and dead letters; how often and how many |
+# | [08_history](nbs/examples/08_history.ipynb), [09_port_types](nbs/examples/09_port_types.ipynb) | what happened; what fits |
+# | [net_as_file](nbs/examples/net_as_file.ipynb), [11_factories](nbs/examples/11_factories.ipynb) | nets as texts, and nodes that differ in an argument |
+# | [14_orders_into_sqlite](nbs/examples/14_orders_into_sqlite.ipynb), [stdlib_census](nbs/examples/stdlib_census.ipynb) | applications |
 #
 # ## What works, and what is to come
 #
 # | | |
 # |---|---|
+# | nets from typed functions: `@node`, `>>`, `Flow` | works |
 # | graphs, values, lazy values, values in files | works |
 # | contexts, deferred actions with all-or-nothing commits | works |
 # | `start`, `run_step`, `run`, `pause`, `stop`, `with`; time-outs; start, stop and failure functions | works |

@@ -93,7 +93,7 @@ def test_it_builds_without_functions(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = text_in(file)
     if "from_function" in text:  # whose ports are those of the function
-        with pytest.raises(FactoryError, match=r"node 'Add'.*resolve=False|node 'Add': func must be a function"):
+        with pytest.raises(FactoryError, match=r"node 'Add'.*resolve=False|node 'Add': a node is made of a function"):
             Net.from_toml(text, resolve=False)
         return
     net = Net.from_toml(text, resolve=False)

@@ -188,7 +188,7 @@ def test_without_a_factory_there_are_no_ports(canary):
         '[nodes.A]\nexec_node_func = "canary_app.run"',
         '[nodes.A]\nexec_node_func = "canary_apple.f"',
         '[nodes.A]\nexec_node_func = "netrun.factories.inspect.os.system"',
-        '[nodes.A]\nfactory = "netrun.factories.inspect"',
+        '[nodes.A]\nfactory = "netrun.factories.partial"',
         '[nodes.A]\nexec_node_func = "netrun.paths.import_module"',
     ],
 )

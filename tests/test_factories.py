@@ -20,8 +20,8 @@ from netrun import (
     NetDefinition,
     Node,
     NodeExecutionFailed,
+    Port,
 )
-from netrun import factories as shipped
 from netrun.making import callable_parameters, made_by_factory
 from tests import corpus_nodes
 
@@ -138,10 +138,10 @@ def test_what_comes_too_late_for_a_batch_stays():
         ("batch", {"size": 2**70}, "size must be"),
         ("filter", {"predicate": 3}, "predicate must be a function that returns, or the import path of one, not 3"),
         ("route", {"chooser": None, "outputs": 2}, "chooser must be a function"),
-        ("from_function", {"func": 3}, "func must be a function"),
+        ("from_function", {"func": 3}, "a node is made of a function"),
         ("from_function", {"func": print}, "cannot be given by name, so it is no port"),
         ("from_function", {"func": lambda a, /: a}, "parameter 'a' of"),
-        ("from_function", {"func": lambda: (yield)}, "func must be a function that returns"),
+        ("from_function", {"func": note, "when": "count(y) > 1"}, "has no parameter `y`"),
         ("from_function", {"func": max}, "are not known"),
     ],
 )
@@ -340,7 +340,7 @@ def test_nothing_is_remembered_of_what_is_gone():
 def test_the_same_function_from_two_factories():
     """Each node says the one whose ports it has."""
     run = partial(print)
-    made = {"a": {"in_ports": {}}, "b": {"in_ports": {"x": shipped.Port()}}}
+    made = {"a": {"in_ports": {}}, "b": {"in_ports": {"x": Port()}}}
     module(get_node_spec=lambda kind: made[kind], get_node_funcs=lambda kind: (run, None, None, None))
     for kind in "ab":
         assert f'factory_args = {{ kind = "{kind}" }}' in added("made_up", kind=kind).to_toml()
@@ -399,7 +399,7 @@ factory_args.func = "tests.test_factories.shout"
 def test_a_factory_may_type_its_ports():
     """By a third function; a text's own ports take the place of those of their side."""
     module(
-        get_node_spec=lambda: {"in_ports": {"a": shipped.Port()}, "out_ports": {"b": shipped.Port()}},
+        get_node_spec=lambda: {"in_ports": {"a": Port()}, "out_ports": {"b": Port()}},
         get_node_funcs=nothing,
         get_port_types=lambda: {"in_ports": {"a": int}, "out_ports": {"b": str}},
     )

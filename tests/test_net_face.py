@@ -462,10 +462,6 @@ def test_run_in_all_its_forms():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (
-            lambda net: net.run({"A.in": [1]}, **{"in": [2]}),
-            "more than one node has an input port 'in': 'A', 'B'. Name one",
-        ),
         (lambda net: net.run({"A.in": [1], "in": [2]}), "there is no input port 'in'"),
         (lambda net: net.run({"A.in": [1], "A.inn": [2]}), "no input port 'A.inn'. Did you mean 'A.in'"),
         (lambda net: net.run({"A.in": [1]}, onli=[2]), "there is no input port 'onli'"),

@@ -27,13 +27,27 @@ from .views import *
 from .control import *
 from .net import *
 
-if TYPE_CHECKING:  # nets as text are imported when they are used
+if TYPE_CHECKING:  # nets of functions and nets as text are imported when they are used
+    from .build import FunctionNode as FunctionNode
+    from .build import node as node
+    from .flows import Flow as Flow
+    from .flows import round_robin as round_robin
     from .dsl import NetDefinition as NetDefinition
     from .expressions import format_salvo_condition as format_salvo_condition
     from .expressions import parse_salvo_condition as parse_salvo_condition
+    from .functions import Batch as Batch
+    from .functions import Outputs as Outputs
+    from .functions import Skip as Skip
     from .paths import resolve_path as resolve_path
 
 _LATER = {
+    "Batch": "netrun.functions",
+    "Flow": "netrun.flows",
+    "FunctionNode": "netrun.build",
+    "Outputs": "netrun.functions",
+    "Skip": "netrun.functions",
+    "node": "netrun.build",
+    "round_robin": "netrun.flows",
     "NetDefinition": "netrun.dsl",
     "format_salvo_condition": "netrun.expressions",
     "parse_salvo_condition": "netrun.expressions",

@@ -121,12 +121,16 @@ def _types_of(path: str, factory: Any, args: Mapping[str, Any]) -> dict[tuple[st
 
 
 def made_by_factory(functions: tuple[Any, ...]) -> list[Made]:
-    """What factories have made that has exactly these functions."""
+    """What factories have made that has exactly these functions, or lacks some of them."""
     try:
         known = _made.get(functions[0], [])
     except TypeError:
         return []
-    return [made for made in known if all(a is b for a, b in zip(made.functions[1:], functions[1:], strict=True))]
+    return [
+        made
+        for made in known
+        if all(a is b or a is None for a, b in zip(made.functions, (None, *functions[1:]), strict=True))
+    ]
 
 # %% pts/10b_making.pct.py 8
 _DEEPEST = 32

@@ -187,6 +187,17 @@ def pools() -> Rows:
               processes, nets.echo_bare, 1.25, 5)  # fmt: skip
 
 
+def functions() -> Rows:
+    """Nets of functions, against the same with contexts. Per epoch."""
+    n, nodes = 10_000, 4
+    for what, typed in (("", False), (" with type hints, both with port types", True)):
+        ours = Side(partial(nets.of_functions, n, typed), n * nodes)
+        found = compare(ours, Side(partial(nets.by_hand, n, typed), n * nodes), PAIRS[n])
+        yield _row(f"four functions{what} : by hand with contexts", n, found, 1.35)
+    both = compare(Side(partial(nets.yielded, n), n), Side(partial(nets.yielded_by_hand, n), n), PAIRS[n])
+    yield _row("values of a generator, each used at once : by hand, async", n, both)
+
+
 def texts() -> Rows:
     """A net of 10,000 nodes as text, against `tomlkit.parse` of it. Per node."""
     import tomlkit
@@ -249,6 +260,7 @@ CASES: dict[str, Callable[[], Rows]] = {
     "limits": limits,
     "threads": threads,
     "pools": pools,
+    "functions": functions,
     "texts": texts,
     "commands": commands,
     "import": imports,

@@ -1,14 +1,14 @@
 """What is measured: the same packets and epochs in a `netrun.Net`, with values and node functions."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time, sleep
 from typing import Any
 
 from netrun_sim import Graph
 
-from netrun import Net
+from netrun import Flow, Net, node
 from tests.benchmarks.graphs import chain, chain_names, diamond
 from tests.benchmarks.measure import Workload
 
@@ -289,6 +289,93 @@ def sleeping_bare(tasks: int, at_a_time: int, seconds: float) -> Workload:
         await asyncio.gather(*(sleep() for _ in range(tasks)))
 
     return Workload(lambda: asyncio.run(main()), lambda: 0)
+
+
+def _pass_on(x):  # type: ignore[no-untyped-def]
+    return x
+
+
+def _pass_on_typed(x: int) -> int:
+    return x
+
+
+def _end(x: Any) -> None:
+    pass
+
+
+def _end_typed(x: int) -> None:
+    pass
+
+
+def _each(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+def of_functions(packets: int, typed: bool) -> Workload:
+    """Packets through four nodes that are made of functions."""
+    middle, end = (_pass_on_typed, _end_typed) if typed else (_pass_on, _end)
+    first, second, third = (node(middle, name=name) for name in "ABC")
+    return _injected(Net(first >> second >> third >> node(end, name="D"), **NET_OPTIONS), packets)
+
+
+def by_hand(packets: int, typed: bool) -> Workload:
+    """The same with contexts."""
+    net = Net(_four().graph, **NET_OPTIONS)
+    for name in "ABC":
+        net.set_node_exec(name, _hand_on)
+    net.set_node_exec("D", _hand_end)
+    for name in "ABCD" if typed else ():
+        net.set_input_port_type(name, "x", int)
+    for name in "ABC" if typed else ():
+        net.set_output_port_type(name, "out", int)
+    return _injected(net, packets)
+
+
+def _four() -> Flow:
+    first, second, third = (node(_pass_on, name=name) for name in "ABC")
+    return first >> second >> third >> node(_end, name="D")
+
+
+def _hand_on(ctx: Any, packets: Any) -> None:
+    ctx.send("out", ctx.consume_packet(packets["x"][0]))
+
+
+def _hand_end(ctx: Any, packets: Any) -> None:
+    ctx.consume_packet(packets["x"][0])
+
+
+async def _hand_each(ctx: Any, packets: Any) -> None:
+    for value in range(await ctx.consume_packet(packets["n"][0])):
+        await ctx.send("out", value)
+        await asyncio.sleep(0)
+
+
+def yielded(packets: int) -> Workload:
+    """So many values of one generator, each used before the next is made."""
+    return _generated(packets, None)
+
+
+def yielded_by_hand(packets: int) -> Workload:
+    """The same of an async node function that lets others run after each."""
+    return _generated(packets, _hand_each)
+
+
+def _generated(packets: int, func: Any) -> Workload:
+    net = Net(node(_each, name="A") >> node(_end, name="D"), **NET_OPTIONS)
+    if func is not None:
+        net.set_node_exec("A", func)
+    return _injected(net, packets, "n", [packets])
+
+
+def _injected(net: Net, packets: int, port: str = "x", values: Any = None) -> Workload:
+    for name in net.graph.nodes():
+        net.set_node_config(name, **NODE_OPTIONS)
+
+    def run() -> None:
+        net.inject_packets("A", port, range(packets) if values is None else values)
+        net.start()
+
+    return _workload(net, run)
 
 
 def as_text(n: int) -> str:

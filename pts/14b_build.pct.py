@@ -1,0 +1,400 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Build: nets from functions
+#
+# A graph spelled out in the words of `netrun_sim` says everything, and three nodes take 25 lines. Mostly the functions say it
+# already. `@node` makes a node of one, as [the chapter on functions](10a_functions.ipynb) tells, and `>>` joins nodes:
+#
+# ```python
+# @node
+# def double(x: int) -> int:
+#     return 2 * x
+#
+# @node(pool="io", retries=2)
+# def fetch(x: int) -> str: ...
+#
+# net = Net(double >> fetch)
+# ```
+#
+# | written | means |
+# |---|---|
+# | `a >> b` | an edge, where one free output of `a` meets one input of `b`; else an error that lists the candidates |
+# | `a.out >> b.x` | this edge |
+# | `a >> [b, c]` | each packet to both, by a `broadcast` node between, since an output port has one edge |
+# | `a >> round_robin(b, c)` | packets to `b` and `c` in turn |
+# | `[a, b] >> c` | `a` to the input of `c` that is called `a`, `b` to that called `b` |
+# | `a >> [b, c] >> d` | all of that |
+# | `Flow(a >> b, b.left >> c)` | several wirings as one |
+# | `flow.named("left")` | the same once more: its nodes are called `left/a`, `left/b` ... |
+#
+# An edge whose two types can never meet is refused where it is written.
+
+# %%
+#|default_exp build
+
+# %%
+#|export
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from types import MethodType
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
+
+from netrun.core import ConfigError, NodeConfig, unknown_name
+from netrun.flows import _HOOKS, End, Part, Ports, _refuse
+from netrun.functions import (
+    Decorated,
+    Reading,
+    conditions,
+    label,
+    parse_when,
+    read,
+    signature_of,
+    takes_turns,
+    type_of_hint,
+)
+from netrun.making import Made, make_node
+from netrun.paths import loaded
+from netrun.port_types import port_type
+
+# %% [markdown]
+# ## Nodes of functions
+#
+# The decorated function is called as before. Its options are checked at once, its hints when it is first wired, since they may
+# name what comes later in the module. A sync generator that is in no pool gets `max_parallel_epochs=1`, unless it is given
+# another number: its epochs come one after the other, as those of a sync function do.
+
+
+# %%
+#|exporti
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+_FACTORY = "netrun.factories.from_function"
+
+
+class Settings(NamedTuple):
+    """What `@node` was given: the options of the node as they were set, its other functions, and `when`."""
+
+    options: Mapping[str, Any]
+    hooks: Mapping[str, Any]
+    when: str | None
+
+    def changed(self, given: Mapping[str, Any]) -> "Settings":
+        """These with some of them changed. Raises `ConfigError`."""
+        known = {*NodeConfig.__slots__, *_HOOKS, "when"}
+        for name in given:
+            if name not in known:
+                raise ConfigError(unknown_name("node option", name, known))
+        hooks = {**self.hooks, **{name: given[name] for name in _HOOKS if name in given}}
+        options = {**self.options, **{name: given[name] for name in given if name in NodeConfig.__slots__}}
+        if options.get("retries"):
+            options = {"defer_net_actions": True, **options}
+        for name, func in hooks.items():
+            if func is not None and not callable(func):
+                raise ConfigError(f"{name} must be callable, not {func!r:.200}.")
+        NodeConfig().merged(**options)
+        if given.get("when") is not None:
+            parse_when(given["when"])
+        return Settings(options, hooks, given.get("when", self.when))
+
+
+# %%
+#|export
+class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
+    """A function as a node: what `@node` makes. Called, it is the function. Its ports are its attributes: `fetch.url`,
+    `fetch.out`; `fetch.port("named")` where one is called as a method is."""
+
+    def __init__(
+        self, func: Callable[Parameters, Result], name: str, settings: Settings, names: Mapping[str, Any]
+    ) -> None:
+        update_wrapper(self, func)
+        self._func: Callable[Parameters, Result] = func
+        self._name, self._settings, self._names = name, settings, names
+        self._reading: Reading | None = None
+        self._origin: Any = self
+
+    @property
+    def _options(self) -> Mapping[str, Any]:  # type: ignore[override]
+        options = self._settings.options
+        return {"max_parallel_epochs": 1, **options} if takes_turns(self._func) and "pool" not in options else options
+
+    @property
+    def _hooks(self) -> Mapping[str, Any]:  # type: ignore[override]
+        return self._settings.hooks
+
+    def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        return self._func(*args, **kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and (name == "out" or name in inspect.signature(self._func).parameters):
+            end = f"{self._name}.{name}"
+            raise AttributeError(f"{end} is a port, which cannot be set. An edge is written `other >> {end}`.")
+        super().__setattr__(name, value)
+
+    def __get__(self, instance: Any, owner: Any = None) -> "FunctionNode[..., Any]":
+        """The method of an object, as a node."""
+        if instance is None:
+            return self
+        return FunctionNode(MethodType(self._func, instance), self._name, self._settings, self._names)
+
+    def named(self, name: str) -> "FunctionNode[Parameters, Result]":
+        """The same function as another node."""
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"the name of a node is a text, not {name!r:.200}.")
+        return self._again(name, self._settings)
+
+    def with_options(self, **options: Any) -> "FunctionNode[Parameters, Result]":
+        """The same node with some of its options changed, see `node`. Raises `ConfigError`."""
+        return self._again(self._name, self._settings.changed(options))
+
+    def port(self, name: str) -> End:
+        """The port of this name. Raises `AttributeError`."""
+        return self._flow._end(name)
+
+    def _again(self, name: str, settings: Settings) -> "FunctionNode[Parameters, Result]":
+        other: FunctionNode[Parameters, Result] = FunctionNode(self._func, name, settings, self._names)
+        other._origin = self._origin
+        return other
+
+    _called = named
+
+    def _read(self) -> Reading:
+        if self._reading is None:
+            try:
+                reading = read(self._func, self._names)
+                if next(iter(reading.inputs), None) == "self":
+                    raise ConfigError(
+                        f"{label(self._func)} is a method: take it from an object, as in `thing.{self._name}`."
+                    )
+                conditions(reading, self._settings.when)
+                self._reading = reading
+            except ConfigError as error:
+                _refuse("Function", f"node {self._name!r}: {error.what}", node=self._name)
+        return self._reading
+
+    def _ports(self) -> Ports:
+        reading = self._read()
+        return Ports(
+            {port: type_of_hint(each.hint) for port, each in reading.inputs.items()},
+            {port: type_of_hint(hint) for port, hint in reading.outputs.items()},
+            frozenset(port for port, each in reading.inputs.items() if not each.is_required),
+        )
+
+    def _make(self) -> Made:
+        origin = self._origin
+        path = f"{getattr(origin, '__module__', None)}.{getattr(origin, '__qualname__', None)}"
+        func = self._func if loaded(path) is self._func else origin if origin._func is self._func else self
+        when = self._settings.when
+        return make_node(_FACTORY, {"func": func} if when is None else {"func": func, "when": when})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FunctionNode) or (self._name, self._settings) != (other._name, other._settings):
+            return False
+        some, others = (
+            (func.__self__, func.__func__) if isinstance(func, MethodType) else (func,)
+            for func in (self._func, other._func)
+        )
+        return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        path = f"{self.__module__}.{self.__qualname__}"
+        return self.__qualname__ if loaded(path) is self else super().__reduce_ex__(protocol)
+
+    def _made_of(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
+        return f"{label(self._func)}{f' with {options}' if options else ''}"
+
+    def __repr__(self) -> str:
+        ports = self._ports()
+        inputs = ", ".join(_typed(port, spec) for port, spec in ports.inputs.items())
+        outputs = ", ".join(_typed(port, spec) for port, spec in ports.outputs.items()) or "nothing"
+        return f"<node {self._name}({inputs}) -> {outputs}>"
+
+
+def _typed(port: str, spec: Any) -> str:
+    return port if spec is None else f"{port}: {port_type(spec)}"
+
+
+# %%
+#|export
+@overload
+def node(func: Callable[Parameters, Result], /, **options: Any) -> FunctionNode[Parameters, Result]: ...
+
+
+@overload
+def node(**options: Any) -> Callable[[Callable[Parameters, Result]], FunctionNode[Parameters, Result]]: ...
+
+
+def node(func: Any = None, /, **options: Any) -> Any:
+    """A function as a node of a net, by `@node`, `@node(retries=2)`, or `node(func, name="again")`.
+
+    func: sync or async, a method, a partial, an object that can be called. Its parameters are input ports (optional ones
+        where they have a default), what it returns goes out at `out`; several outputs, batches and generators: see the
+        chapter on functions.
+    options: those of `NodeConfig` (`retries` sets `defer_net_actions` by itself); `name` in place of the function's;
+        `when`, a salvo expression such as `"nonempty(a) and count(b) >= 2"`, in place of "each required port has a packet";
+        `start_node_func`, `stop_node_func`, `exec_failed_node_func` as in `Net.set_node_exec`.
+
+    Raises `ConfigError` for unknown options, bad values, and parameters that cannot be given by name.
+    """
+    frame = sys._getframe(1)
+    names = {} if frame.f_locals is frame.f_globals else frame.f_locals
+
+    def made(func: Any) -> Any:
+        return _node_of(func, dict(options), names)
+
+    return made if func is None else made(func)
+
+
+def _node_of(func: Any, options: dict[str, Any], names: Mapping[str, Any]) -> FunctionNode[..., Any]:
+    name = options.pop("name", None)
+    if isinstance(func, FunctionNode):
+        again = func.with_options(**options)
+        return again if name is None else again.named(name)
+    try:
+        parameters = signature_of(func).parameters.values()
+        settings = Settings({}, {}, None).changed(options)
+    except ConfigError as error:
+        place = label(func) if callable(func) else "@node"
+        raise ConfigError(error.what if place in error.what else f"{place}: {error.what}") from error.__cause__
+    annotations = [*(each.annotation for each in parameters), inspect.signature(func).return_annotation]
+    needs_names = any(isinstance(each, str) for each in annotations)
+    found = FunctionNode(func, _name_of(func), settings, dict(names) if needs_names else {})
+    return found if name is None else found.named(name)
+
+
+def _name_of(func: Any) -> str:
+    while hasattr(func, "func") and not hasattr(func, "__name__"):  # a partial
+        func = func.func
+    return str(getattr(func, "__name__", type(func).__name__))
+
+
+# %%
+from collections.abc import Iterator
+
+from netrun import node
+
+
+@node
+def double(x: int) -> int:
+    return 2 * x
+
+
+@node(retries=2)
+def describe(number: int, unit: str = "m") -> str:
+    return f"{number} {unit}"
+
+
+assert double(4) == 8 and describe.named("again")(3) == "3 m"
+print(double, describe)
+
+# %% [markdown]
+# What there is not is answered with what there is, and options are checked where they are written.
+
+# %%
+from netrun import ConfigError
+
+for wrong in [
+    lambda: double.y,
+    lambda: node(retrys=1)(len),
+    lambda: node(print),
+    lambda: double.with_options(timeout=-1),
+]:
+    try:
+        wrong()
+    except (AttributeError, ConfigError) as error:
+        print(f"{type(error).__name__}: {error}")
+    else:
+        raise AssertionError("not refused")
+
+# %% [markdown]
+# ## A net of functions
+
+# %%
+from netrun import Flow, Net, Outputs, Skip, node, round_robin
+
+
+@node
+def numbers() -> Iterator[int]:
+    yield from range(1, 5)
+
+
+@node
+def odd(x: int) -> int:
+    return x if x % 2 else Skip
+
+
+@node
+def square(x: int) -> int:
+    return x**2
+
+
+@node
+def together(odd: int, square: int) -> str:
+    return f"{odd} and {square}"
+
+
+net = Net(numbers >> [odd, square] >> together)
+assert net.run() == {"together.out": ["1 and 1", "3 and 4"]}
+print(numbers >> [odd, square] >> together)
+
+# %% [markdown]
+# A flow is used twice under two names; its free ports are its own.
+
+# %%
+twice = Flow(square >> double)
+both = Net(Flow(numbers >> round_robin(twice.named("left"), twice.named("right"))))
+assert both.run() == {"left/double.out": [2, 18], "right/double.out": [8, 32]}
+
+# %% [markdown]
+# Mistakes are told where they are written, with both ends and a way out.
+
+
+# %%
+from netrun import GraphError
+
+
+@node
+def shout(text: str) -> str:
+    return text.upper()
+
+
+@node
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@node
+def show(value) -> None:
+    print(value)
+
+
+for wrong in [
+    lambda: double >> shout,
+    lambda: double >> add,
+    lambda: show >> double,
+    lambda: double >> numbers,
+    lambda: double >> len,
+    lambda: [double, square] >> add,
+    lambda: Flow(double >> add.x, double >> add.y),
+    lambda: double.x >> square,
+    lambda: Flow(square >> add.x, square.with_options(timeout=3) >> add.y),
+    lambda: [double, square] >> together >> [add.x, add.y],
+]:
+    try:
+        wrong()
+    except GraphError as error:
+        print(error, end="\n\n")
+    else:
+        raise AssertionError("not refused")
