@@ -336,6 +336,19 @@ def test_values_do_not_live_on_in_history() -> None:
     assert [ref() for ref in watched] == [None] * 4
 
 
+def test_a_long_error_is_cut() -> None:
+    net = Net(chain("A"), on_error="continue")
+
+    def fail(ctx: Any, packets: Any) -> None:
+        raise ValueError("x" * 1_000_000)
+
+    net.set_node_exec("A", fail)
+    net.inject_packets("A", "in", [1])
+    net.start()
+    (attempt,) = [one for one in net.history.get_entries() if one.entry_type == "epoch"]
+    assert attempt.data["error"] == "ValueError: " + "x" * (10_000 - len("ValueError: "))
+
+
 def test_history_can_be_left_out() -> None:
     net = Net(chain("A"), history_max_size=0)
     net.set_node_exec("A", maps(int))
