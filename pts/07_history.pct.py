@@ -655,15 +655,16 @@ class Recorder:
         """Count what is fresh, write it, and keep it as far as the bound allows."""
         with self._lock:
             records = self._fresh[:]
-            del self._fresh[: len(records)]  # others may have appended meanwhile
             if not records:
                 return
             size = sum([_FIXED.get(record[1]) or _size_of(record) for record in records])
             chunk = Chunk(self._next, size, records)
+            text = self._written(chunk) if self._writes() else None  # what takes long comes before anything changes
+            del self._fresh[: len(records)]  # others may have appended meanwhile
             self._next += len(records)
             self._keep(chunk)
-            if self._writes():
-                self._append(self._written(chunk), chunk.size)
+            if text is not None:
+                self._append(text, chunk.size)
 
     def _keep(self, chunk: Chunk) -> None:
         self._kept.append(chunk)

@@ -83,6 +83,12 @@ def _is_a(cls: type, what: Any) -> bool:
     return issubclass(cls, what)
 
 
+def _known(what: Any) -> Any:
+    """The class that a name stands for, where it is that of a builtin."""
+    found = types.NoneType if what == "NoneType" else getattr(builtins, what, None) if isinstance(what, str) else what
+    return found if isinstance(found, type) else what
+
+
 def _is_exactly(cls: type, what: Any) -> bool:
     return cls.__name__ == what if isinstance(what, str) else cls is what
 
@@ -266,12 +272,6 @@ def _meet(a: One, b: One) -> bool:
     if "exact" not in (a.kind, b.kind) and (_is_open(a.what) or _is_open(b.what)):
         return True
     return any(_fits(cls, a) and _fits(cls, b) for cls in chain(_classes(a), _classes(b)))
-
-
-def _known(what: Any) -> Any:
-    """The class that a name stands for, where it is that of a builtin."""
-    found = types.NoneType if what == "NoneType" else getattr(builtins, what, None) if isinstance(what, str) else what
-    return found if isinstance(found, type) else what
 
 
 def _same(first: Any, second: Any) -> bool:
