@@ -71,7 +71,7 @@ class Lineage:
     """Where a packet comes from.
 
     packets: it, and all that it comes from, oldest first; each with the id of the epoch that made it, or None where it came
-        from outside (injected), or was made before what history has.
+        from outside (injected, or put back by `redrive`, as a new packet), or was made before what history has.
     epochs: those epochs, oldest first; each with its node and the packets that it was started with.
     is_whole: whether history has all of it. If not, older parts are missing.
     """
