@@ -53,6 +53,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from heapq import heappop, heappush
+from io import StringIO
 from itertools import count
 from math import inf
 from threading import RLock
@@ -108,7 +109,7 @@ class Holder:
         self.over: BaseException | None = None
         self.acted = False  # whether it has changed the net
         self.values: dict[Packet, Any] = {}
-        self.printed: list[str] | None = None
+        self.printed: StringIO | None = None
         self.ways: dict[Packet, tuple[str, Any]] | None = None
 
     def must_last(self) -> None:

@@ -49,7 +49,7 @@ class Turns:
         self._idle = False  # whether who drives it has nothing to do
         self._rises = 0  # how often it was roused from its rest
         self._stop_asked = False
-        self.at_rest: Callable[[bool], object] = lambda is_over: None  # told when a run rests, or is over for good
+        self.at_rest: Callable[[bool, bool], object] = lambda is_closed, is_over: None  # told when a run rests, and how
         self._signalled = False  # whether a signal came since a verb was called that it pauses
         self._lock = (
             RLock()
@@ -242,7 +242,7 @@ class Runs(Turns):
         self.state = NetState.STOPPED if self._stop_asked and closed else NetState.PAUSED
         if self.state is NetState.STOPPED:
             self._engine.give_back_waiting()
-        self.at_rest(self.state is NetState.STOPPED)
+        self.at_rest(closed, self.state is NetState.STOPPED)
         _inside_of.set(outside)
         raise_first(errors)
         return done
@@ -408,7 +408,7 @@ class Background(Hosting):
                 self._engine.pause("error")
                 self._kept.append(error)
             self._kept += self._take_errors()
-            self.at_rest(False)
+            self.at_rest(False, False)
             if self._has_become_idle():
                 await host.next(None)
         return 0

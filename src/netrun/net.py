@@ -179,7 +179,12 @@ class Nodes:
 
             self._stage.pools = Pools(self._driver, self, thread_pools, process_pools, executor_pools)
         self._history = EventHistory(
-            self._ledger.suffix, history_max_size, history_file, history_chunk_size, history_flush_on_pause
+            self._ledger.suffix,
+            history_max_size,
+            history_file,
+            history_chunk_size,
+            history_flush_on_pause,
+            self._control.quick.up,
         )
         self._port_types = PortTypes(self._ledger)
         self._listen()
