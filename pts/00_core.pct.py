@@ -69,7 +69,8 @@ assert not missing, missing
 # | whose fault | errors |
 # |---|---|
 # | the user's function | `NodeExecutionFailed`, `ValueFunctionFailed`, `EpochTimeout`, `PacketTypeMismatch` |
-# | how netrun was used | `ConfigError`, `GraphError`, `NetStateError`, `DeferredPacketIdAccessError` |
+# | how netrun was used | `ConfigError`, `GraphError`, `NetStateError`, `NetNotPausedError`, `DeferredPacketIdAccessError` |
+# | a checkpoint | `CheckpointError`, `CheckpointCorrupt`, `CheckpointMismatch` |
 # | a text | `DslError`, `ExpressionError`, `ImportPathError`, `FactoryError` |
 # | nobody's | `EpochCancelled` |
 #
@@ -307,6 +308,33 @@ class NetStateError(NetrunRuntimeError, RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.operation} is not possible: {self.state}."
+
+
+class NetNotPausedError(NetStateError):
+    """This needs a net that is PAUSED or STOPPED, with nothing running."""
+
+    def __init__(self, operation: str, state: str = "the net is not at rest; call pause(wait=True) first") -> None:
+        super().__init__(operation, state)
+
+
+class CheckpointError(NetrunRuntimeError):
+    """A checkpoint could not be written or read. `path` is its folder, `file` the file in it, where it is about one."""
+
+    def __init__(self, path: str, file: str | None, expected: str, got: str) -> None:
+        super().__init__(path, file, expected, got)
+        self.path, self.file, self.expected, self.got = path, file, expected, got
+
+    def __str__(self) -> str:
+        where = self.path if self.file is None else f"{self.path}, file {self.file}"
+        return f"checkpoint {where}: expected {self.expected}; {self.got.removesuffix('.')}."
+
+
+class CheckpointCorrupt(CheckpointError):
+    """A file of a checkpoint is not what was written. Nothing of it was unpickled; take another checkpoint."""
+
+
+class CheckpointMismatch(CheckpointError):
+    """A sound checkpoint of another graph, or of a newer format. `got` says what the difference is."""
 
 
 class EpochLimitReached(NetrunRuntimeError):
