@@ -143,12 +143,10 @@ def to_pickle(thing: Any) -> bytes:
 
         def reducer_override(self, thing: Any) -> Any:
             """Leaves all else to cloudpickle."""
-            if (
-                isinstance(thing, type)
-                and getattr(main, thing.__name__, None) is thing
-                and thing.__module__ == "__main__"
-            ):
-                return main_class, (thing.__name__, cloudpickle.dumps(thing))
+            if isinstance(thing, type) and thing.__module__ == "__main__":
+                name: str = thing.__name__
+                if getattr(main, name, None) is thing:
+                    return main_class, (name, cloudpickle.dumps(thing))
             return super().reducer_override(thing)
 
     pickled = BytesIO()
