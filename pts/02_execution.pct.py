@@ -299,6 +299,7 @@ class Agenda:
         self._by_rank = [tasks[name] for name in ledger.doors]
         self.running: dict[Attempt, None] = {}  # in the order in which they began
         self.paused_by: str | None = None
+        self.holds_back = False  # whether nothing begins until what runs has ended
         self.failures: list[NodeExecutionFailed] = []
         self.judge: Callable[[Outcome], float | None] | None = None
         self.on_error = "raise"  # what an epoch that is given up does to the net
@@ -325,7 +326,7 @@ class Agenda:
         while self._looks and not self.waits(self.tasks[self._looks[0][1]]):  # the limit was lifted meanwhile
             self._looked_for.discard(heappop(self._looks))
         moments = [self._timed[0][0]] if self._timed else []
-        if self.paused_by is None:
+        if self.paused_by is None and not self.holds_back:
             moments += [self._retries[0].due] if self._retries else []
             moments += [self._looks[0][0]] if self._looks else []
         return min(moments, default=None)
@@ -399,7 +400,7 @@ class Beginnings(Agenda):
 
     def begin(self, now: float) -> Attempt | None:
         """The next attempt to run, or None when nothing can start now."""
-        if self.paused_by is not None:
+        if self.paused_by is not None or self.holds_back:
             return None
         if self._looks:
             self._look(now)

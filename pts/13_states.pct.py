@@ -267,11 +267,19 @@ class Snapshot:
         self._carried = carried
         self._others = _others(net)
 
-    def files(self) -> dict[str, bytes]:
-        """The state as files. Pickles what was left for later."""
+    @property
+    def left_out(self) -> list[str]:
+        """What cannot be pickled, and a net can be restored without."""
+        types = [f"nodes.{node}.{side}_ports.{port}.type" for (node, side, port), pickled in self._others["types"].items()
+                 if pickled is None]  # fmt: skip
+        return types if self._others["meta"] is not None else [*types, "net.meta"]
+
+    def files(self, shape: Any = None) -> dict[str, bytes]:
+        """The state as files, with the shape of the graph. Pickles what was left for later."""
         failures = [at for _, some in self._earlier for at in some]
         state = {
             **self.state,
+            "graph": shape,
             "edges": [_ends(wire) for wire in self._wires],
             "packets": {"numbers": _numbers(self._packets), "wires": self._came},
             "epochs": [_told_epoch(epoch) for epoch in self._epochs],
@@ -484,6 +492,11 @@ class State(NamedTuple):
         lines = files.get("history.jsonl", b"").decode().splitlines()
         return cls(json.loads(files["net_state.json"]), pickles, Carried(*pickle.loads(pickles["carried"])), lines)
 
+    def meta(self) -> dict[str, Any]:
+        """The net's `meta`."""
+        pickled = self.pickles["meta"]
+        return {} if pickled is None else dict(pickle.loads(pickled))
+
 
 def restore(net: "Net", state: State) -> None:
     """Put a state into a net of the same graph that nothing has been in. Raises `NetStateError` where something has."""
@@ -503,6 +516,10 @@ def restore(net: "Net", state: State) -> None:
             _start_again(ledger, attempt, [books.wire(number) for number in retry["wires"]])
             engine.retry_at(now + retry["in"], attempt)
         engine.earlier.update((ledger._epochs[number], some) for number, some in earlier.items())
+    for (name, side, port), pickled in state.pickles["types"].items():
+        if pickled is not None:
+            set_type = net.set_input_port_type if side == "in" else net.set_output_port_type
+            set_type(name, port, pickle.loads(pickled))
     _restore_nodes(net, told["nodes"], now)
     _restore_past(net, state)
 

@@ -84,6 +84,12 @@ def manifest_of(files: Mapping[str, bytes], facts: Mapping[str, Any], key: Key =
 
 # %%
 #|export
+def has_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a checkpoint to read."""
+    places = _Places(path)
+    return bool(_names_in(places.path) or _names_in(places.old))
+
+
 def read_folder(path: str | os.PathLike[str], key: Key = None) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The manifest and the files of a checkpoint, checked. Raises `CheckpointError` where there is none or the key is not
     right, `CheckpointCorrupt` for a file that is not what was written, `CheckpointMismatch` for a newer format."""

@@ -456,6 +456,22 @@ def check_number(name: str, value: Any, what: str, fits: Callable[[float], bool]
         raise ConfigError(f"{name} must be {what}, not {value!r}.")
 
 
+def pace_of_saves(every: Any) -> tuple[float, float]:
+    """After how many seconds, or how many epochs, a net is to be saved, of which one is infinite. Raises `ConfigError`."""
+    if isinstance(every, str):
+        number, _, unit = every.partition(" ")
+        if not (unit in ("epochs", "epoch") and number.isdecimal() and int(number) > 0):
+            raise ConfigError(
+                f"checkpoint_every must be a number of seconds, or a text as '1000 epochs', not {every!r}."
+            )
+        return _INF, int(number)
+    if every is not None:
+        check_number(
+            "checkpoint_every", every, "a number of seconds above 0, or a text as '1000 epochs'", lambda n: n > 0
+        )
+    return (_INF if every is None else every), _INF
+
+
 def _exception_classes(given: Any) -> tuple[type[BaseException], ...] | None:
     """What `retry_on` may be, as a tuple of classes."""
     if given is None:
@@ -489,6 +505,8 @@ class NetConfig:
     history_file: str | PathLike[str] | None = None
     history_chunk_size: int = 100
     history_flush_on_pause: bool = True
+    checkpoint_path: str | PathLike[str] | None = None
+    checkpoint_every: float | str | None = None
     meta: Mapping[str, Any] | None = None
 
     @classmethod
@@ -508,10 +526,13 @@ class NetConfig:
         for name in ("consumed_packet_storage", "handle_signals", "history_flush_on_pause"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}.")
-        for name in ("packet_storage_path", "dead_letter_path", "history_file"):
+        for name in ("packet_storage_path", "dead_letter_path", "history_file", "checkpoint_path"):
             if not isinstance(getattr(self, name), str | PathLike | None):
                 raise ConfigError(f"{name} must be a path, or None, not {getattr(self, name)!r}.")
         for name in ("thread_pools", "process_pools", "executor_pools", "meta"):
             if not isinstance(getattr(self, name), Mapping | None):
                 raise ConfigError(f"{name} must be a dict, or None, not {getattr(self, name)!r}.")
+        pace_of_saves(self.checkpoint_every)
+        if self.checkpoint_every is not None and self.checkpoint_path is None:
+            raise ConfigError("checkpoint_every says how often to save: it needs a checkpoint_path.")
         check_count("max_epochs", self.max_epochs)
