@@ -11,6 +11,9 @@ from netrun_sim import netrun_sim as native
 
 import netrun
 from netrun import (
+    CheckpointCorrupt,
+    CheckpointError,
+    CheckpointMismatch,
     ConfigError,
     DeferredPacketIdAccessError,
     DslError,
@@ -23,6 +26,7 @@ from netrun import (
     GraphError,
     GraphFinding,
     ImportPathError,
+    NetNotPausedError,
     NetrunError,
     NetrunRuntimeError,
     NetStateError,

@@ -313,7 +313,11 @@ class Books:
         self._store(carried)
 
     def _store(self, carried: Carried) -> None:
+        """Values and value functions. What is in files of this net's packets that came later goes: they will come again."""
         ledger, store = self.ledger, self.ledger.values
+        for id in [id for id in ledger._foreign if number_in(id, "p", ledger.suffix) is not None]:
+            ledger._foreign.discard(id)
+            store.remove(id)
         for id, value, pickled in carried.consumed:
             if store.keeps:
                 value = value if pickled is None else pickle.loads(pickled)
@@ -327,7 +331,6 @@ class Books:
                     store.store_value(packet.id, value)
         for number, func in carried.lazy.items():
             store.store_value_func(ledger._packets[number].id, func)
-        ledger._foreign -= {packet.id for packet in ledger._packets.values()}
 
     def _epochs(self) -> None:
         ledger = self.ledger
