@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from netrun import EpochLimitReached, Graph, Net
 from tests.nets import environment
 from tests.saved import functions_of, outcome, set_up
+from tests.test_carriers import CARRIERS, PLACES, Plan, Token, net_on, place_on, plans
+from tests.test_carriers import set_up as set_up_node
 from tests.test_routing_equals_netsim import can_run, graphs
 
 
@@ -87,7 +89,9 @@ def run_until(net: Net, most: int) -> bool:
     return False
 
 
-@settings(max_examples=EXAMPLES or 15, phases=[p for p in Phase if p != Phase.shrink], suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES or 15, phases=[p for p in Phase if p != Phase.shrink], suppress_health_check=list(HealthCheck)
+)
 @given(graphs(), GIVEN, NODE_OPTIONS, st.sampled_from(["memory", "consumed", "files", "consumed files"]))
 def test_whenever_it_is_stopped_it_goes_on_the_same(
     elsewhere: Elsewhere, graph: Graph, given: list[Any], node_options: dict[str, Any], storage: str
@@ -116,3 +120,50 @@ def test_whenever_it_is_stopped_it_goes_on_the_same(
             net.start()
             assert outcome(net) == expected
             assert elsewhere.go_on(f"{folder}/{k}") == expected
+
+
+# -- on every carrier --------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=EXAMPLES or 4, suppress_health_check=list(HealthCheck))
+@given(
+    plans(),
+    st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["well"] * 4 + ["once", "fail", "late"])), max_size=10),
+    st.integers(1, 6),
+)
+def test_on_every_carrier_nothing_is_lost_and_order_is_kept(plan: Plan, given: list[tuple[int, str]], k: int) -> None:
+    """Stopped after about k epochs at a time, saved and loaded again and again: as inline, in one piece."""
+    results = []
+    for carrier in ["inline", *CARRIERS]:
+        with TemporaryDirectory() as folder:
+            net = on_carrier(carrier, plan)
+            for number, (port, fate) in enumerate(given):
+                inlet = plan.inlets[port % len(plan.inlets)]
+                net.inject_packets(*inlet, [[Token(".".join(inlet), number, fate)]])
+            while run_until(net, k if results else 10_000):
+                net.save_checkpoint(f"{folder}/saved")
+                net.stop()
+                net = on_carrier(carrier, plan, f"{folder}/saved")
+                net._ledger.check()
+            net._ledger.check()
+            out = {outlet: net.take_outputs(*outlet) for outlet in plan.outlets}
+            given_up = {
+                name: [list(letter.packet_values.values()) for letter in net.dead_letter_queue.get_by_node(name)]
+                for name in plan.kinds
+            }
+            results.append((out, given_up, net.get_startable_epochs()))
+            net.stop()
+    for carrier, result in zip(["inline", *CARRIERS], results, strict=True):
+        assert result == results[0], carrier
+
+
+def on_carrier(carrier: str, plan: Plan, path: str | None = None) -> Net:
+    """A net, new or from a checkpoint."""
+    net = net_on(carrier, plan.graph, on_error="continue") if path is None else None
+    if net is None:
+        pools = net_on(carrier, plan.graph)._config.executor_pools
+        net = Net.load_checkpoint(path, resolve=False, executor_pools=pools)  # type: ignore[arg-type]
+    for number, (name, kind) in enumerate(plan.kinds.items()):
+        place = place_on(carrier, PLACES[number * 3 % len(PLACES)])
+        set_up_node(net, name, kind, place, max_parallel_epochs=1, retries=1, defer_net_actions=True)
+    return net
