@@ -208,7 +208,8 @@ def write_folder(
     places = _Places(path)
     try:
         places.must_be_ours()
-        os.makedirs(places.above, exist_ok=True)
+        if not os.path.isdir(places.above):
+            os.makedirs(places.above)
         places.settle()
         try:
             os.mkdir(places.new)
