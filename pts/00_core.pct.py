@@ -108,9 +108,11 @@ class PacketTypeMismatch(NetrunRuntimeError):
     def __str__(self) -> str:
         expected = getattr(self.expected_type, "__name__", self.expected_type)
         came = "" if self.sender is None else f", which came from {self.sender},"
+        got = self.actual_type.__name__
+        got = f"an {got}" if got[:1].lower() in "aeiou" else f"a {got}"
         return (
-            f"node {self.node_name!r}, port {self.port_name!r}: packet {self.packet_id}{came} holds a "
-            f"{self.actual_type.__name__}, the port takes {expected}. Send another value or change the port's type."
+            f"node {self.node_name!r}, port {self.port_name!r}: packet {self.packet_id}{came} holds {got}, the port takes "
+            f"{expected}. Send another value or change the port's type."
         )
 
 
@@ -509,8 +511,8 @@ class NodeConfig:
     dead_letter_queue: whether an epoch that is given up leaves a dead letter.
     capture_stdout: whether what the node function prints goes to the log of its epoch, see `Net.get_epoch_log`. False: it goes
         where the process's prints go.
-    echo_stdout: whether what is captured is printed, too. Of a function that runs in another process it comes when the attempt
-        has ended.
+    echo_stdout: whether what is captured is printed, too. Of a function that runs in an executor it comes when the attempt has
+        ended.
     """
 
     defer_net_actions: bool = False
@@ -587,6 +589,12 @@ def check_count(name: str, value: Any) -> None:
     """Raise `ConfigError` unless this is a whole number from 1 on, or None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ConfigError(f"{name} must be a whole number from 1 on, or None, not {value!r}.")
+
+
+def check_size(name: str, value: Any, least: int) -> None:
+    """Raise `ConfigError` unless this is a whole number from `least` on."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} must be a whole number from {least} on, not {value!r}.")
 
 
 def check_number(name: str, value: Any, what: str, fits: Callable[[float], bool]) -> None:
@@ -683,6 +691,8 @@ class NetConfig:
         if self.checkpoint_every is not None and self.checkpoint_path is None:
             raise ConfigError("checkpoint_every says how often to save: it needs a checkpoint_path.")
         check_count("max_epochs", self.max_epochs)
+        check_size("history_max_size", self.history_max_size, 0)
+        check_size("history_chunk_size", self.history_chunk_size, 1)
 
 
 # %%

@@ -20,13 +20,15 @@
 #
 # `CURRENT` is a context variable: each task has its own, each thread too, and what a function starts with its context (tasks,
 # `asyncio.to_thread`) has its. A thread that a function starts by itself has none, so its prints are left alone. So is what
-# is written to anything but `sys.stdout`: stderr, files, `logging`.
+# is written to anything but `sys.stdout`: stderr, files, `logging`. A worker process has a stand-in of its own, and sends each
+# line over as it is printed; an executor's lines come with its answer.
 
 # %%
 #|default_exp prints
 
 # %%
 #|export
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -57,6 +59,15 @@ def current_epoch() -> Epoch | None:
     worker processes too."""
     holder = CURRENT.get()
     return None if holder is None else holder.epoch
+
+
+def _forget() -> None:
+    """In a process that was forked off: what it prints is nobody's here, so it goes to stdout."""
+    CURRENT.set(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 # %% [markdown]

@@ -223,13 +223,12 @@ class Signals:
 
     def leave(self, guard: Guard) -> None:
         """It has ended. What is pending then strikes now, or the net around this one."""
-        guards, raises = self._guards, self._raises()
-        index = len(guards) - 1
+        guards, index = self._guards, -1
         while guards[index][0] is not guard:  # nets beside one another on a loop end in any order
             index -= 1
-        del guards[index]
+        _, pauses = guards.pop(index)
         guard.depth -= 1
-        pending = self.take(guard)
+        pending = None if guard.pending is None else self.take(guard)
         if guards:
             if pending is not None:
                 self._later(guards[-1][0], pending, sys._getframe())
@@ -237,17 +236,18 @@ class Signals:
         before = self._put_back()
         pending, self._early = (pending if pending is not None else self._early), None
         if pending is not None and pending in before:
-            _call(before[pending], pending, None, raises)
+            _call(before[pending], pending, None, raises=pauses and guard.strikes > 1)
 
     def _put_back(self) -> dict[int, Any]:
         """Put the handlers back that were there before, except where somebody has set another one. Returns them."""
         before, self._before = self._before, {}
-        ours = [number for number in before if _handler_of(number) is self._handler]
+        has_sigterm = _SIGTERM in before and _handler_of(_SIGTERM) is self._handler
+        has_sigint = _SIGINT in before and _handler_of(_SIGINT) is self._handler
         try:
-            if _SIGTERM in ours:
+            if has_sigterm:
                 _handle(_SIGTERM, before[_SIGTERM])  # may raise as soon as it is back
         finally:
-            if _SIGINT in ours:
+            if has_sigint:
                 try:
                     _handle(_SIGINT, before[_SIGINT])
                 except BaseException:  # a SIGTERM, since this lets signals strike before it does anything
@@ -433,6 +433,7 @@ from netrun import *
 nonempty = SalvoConditionTerm.port("in", PortState.non_empty())
 condition = SalvoCondition(MaxSalvos.finite(1), {"in": PacketCount.count(1)}, nonempty)
 net = Net(Graph([Node("Work", in_ports={"in": Port()}, in_salvo_conditions={"in": condition})], []))
+net.set_node_config("Work", echo_stdout=True)
 net.inject_packets("Work", "in", [1])
 """
 STUBBORN = """

@@ -44,7 +44,7 @@ from netrun.books import Holder
 from netrun.execution import Attempt, Task
 from netrun.ledger import Consume, Create, Load, Send
 from netrun.packets import NOTHING, DeferredPacket, Epoch, Packet
-from netrun.prints import CURRENT, NodeLog, end_line, routed
+from netrun.prints import CURRENT, NodeLog, routed
 from netrun.routing import Exit
 from netrun.values import PacketValueStore
 
@@ -285,6 +285,10 @@ def pack(attempt: Attempt, values: PacketValueStore) -> tuple[bytes, bytes]:
     return pickle.dumps((epoch._number, epoch._condition, inputs, earlier, captures), 5), blob
 
 
+Line = tuple[float, str]  # a moment, and what was printed
+Tell = Callable[[Line], None]
+
+
 class Answer(NamedTuple):
     """What a worker says of an attempt.
 
@@ -302,39 +306,62 @@ class Answer(NamedTuple):
     new: list[bool]
     called: list[int]
     failure: tuple[Any, ...] | None
-    printed: list[tuple[float, str]]
+    printed: list[Line]
+
+
+class _TellingLog(NodeLog):
+    """Tells of each line at once, as long as its attempt lasts: a worker that dies has told what it had printed."""
+
+    def __init__(self, node_name: str, tell: Tell) -> None:
+        super().__init__(node_name, "")
+        self.tell: Tell | None = tell
+
+    def add(self, at: float, number: int, line: str) -> None:
+        """A line was printed."""
+        with self._lock:
+            if self.tell is not None:
+                self.tell((at, line))
 
 
 class _RemoteHolder(Holder):
-    """An attempt, in a worker. Its prints are kept until its answer is written."""
+    """An attempt, in a worker. Its prints are told at once, or else kept until its answer is written."""
 
     __slots__ = ("_log",)
 
-    def __init__(self, epoch: Epoch, earlier: Any, captures: bool) -> None:
+    def __init__(self, epoch: Epoch, earlier: Any, captures: bool, tell: Tell | None) -> None:
         super().__init__(epoch, earlier)
-        self._log = NodeLog(epoch.node_name, "") if captures else None
+        self._log: NodeLog | None = None
+        if captures:
+            self._log = NodeLog(epoch.node_name, "") if tell is None else _TellingLog(epoch.node_name, tell)
 
     def log(self) -> NodeLog | None:
         """Where its prints go."""
         return self._log
 
-    def lines(self) -> list[tuple[float, str]]:
-        """The lines that it has printed, with their moments."""
-        end_line(self)
-        lines = None if self._log is None else self._log.lines
-        return [(at, line) for at, _, line in lines or ()]
+    def lines(self) -> list[Line]:
+        """The lines that it has printed and that were not told yet, with their moments. It is over."""
+        if self._log is None:
+            return []
+        self._log.end_line(self)
+        with self._log._lock:
+            if isinstance(self._log, _TellingLog):
+                self._log.tell = None
+            return [(at, line) for at, _, line in self._log.lines or ()]
 
 
 # %%
 #|export
-def run_packed(node: RemoteNode, message: bytes, blob: bytes, run: Callable[[Any], Any]) -> tuple[bytes, bytes]:
-    """Run an attempt in a worker: its answer, and the pickled values. `run` runs a coroutine. Raises nothing."""
+def run_packed(
+    node: RemoteNode, message: bytes, blob: bytes, run: Callable[[Any], Any], tell: Tell | None = None
+) -> tuple[bytes, bytes]:
+    """Run an attempt in a worker: its answer, and the pickled values. `run` runs a coroutine. `tell` is called with each line
+    that is printed; without it they are in the answer. Raises nothing."""
     recording = failure = holder = None
     try:
         number, condition, inputs, earlier, captures = pickle.loads(message)
         values = pickle.loads(blob) if blob else []
         epoch = _epoch_of(node, number, condition, inputs)
-        holder = _RemoteHolder(epoch, [(at, unpack_exception(error)) for at, error in earlier], captures)
+        holder = _RemoteHolder(epoch, [(at, unpack_exception(error)) for at, error in earlier], captures, tell)
         recording = Recording(holder, _store_of(epoch, inputs, values))
         node.before()
         with _printing(holder):
@@ -390,7 +417,7 @@ _EMPTY = PacketValueStore()
 
 
 def _answer(
-    node: RemoteNode, recording: Recording | None, failure: BaseException | None, printed: list[tuple[float, str]]
+    node: RemoteNode, recording: Recording | None, failure: BaseException | None, printed: list[Line]
 ) -> tuple[bytes, bytes]:
     """The answer and its pickled values. Raises `NotPicklable`."""
     packed = None if failure is None else pack_exception(failure)
@@ -436,7 +463,7 @@ def replay(attempt: Attempt, answer: bytes, blob: bytes) -> None:
     """Write down in the attempt's recording what its worker says. Raises what it failed with there, and what unpickling
     raised here."""
     commands, has_func, called, failure, printed = Answer(*pickle.loads(answer))
-    _take_prints(attempt, printed)
+    take_prints(attempt, printed)
     carried = pickle.loads(blob) if blob else []
     results = dict(zip(called, carried[len(has_func) :], strict=True))
     recording = attempt.recording
@@ -461,7 +488,7 @@ def replay(attempt: Attempt, answer: bytes, blob: bytes) -> None:
         raise unpack_exception(failure)
 
 
-def _take_prints(attempt: Attempt, printed: list[tuple[float, str]]) -> None:
+def take_prints(attempt: Attempt, printed: list[Line]) -> None:
     """What was printed there goes to the node's log here, and to stdout if it is to be echoed."""
     log = attempt.log()
     if log is not None:

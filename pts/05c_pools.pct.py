@@ -125,9 +125,10 @@ class Pool:
             return worker
 
     def give_back(self, worker: Worker) -> None:
-        """A worker is free again: those that were refused may try."""
+        """A worker is free again: those that were refused may try. One that outlived its run is not used any more."""
         with self._lock:
-            self._idle.append(worker)
+            if worker in self._workers:
+                self._idle.append(worker)
             self._driver.engine.room_made.extend(self._refused)
             self._refused.clear()
 

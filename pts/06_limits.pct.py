@@ -46,11 +46,15 @@ from netrun.execution import Attempt, Limit
 # counts from there. A function sees the clock a little later still, now more, now less (a busy machine, a cold cache); so
 # the gap is longer than asked for by a fiftieth, at most a millisecond, and no two calls are closer than 1/rate in their
 # own eyes either. (Where the machine stops a function between its call and its first line, that one sees the clock
-# late, and the next gap as too short.) While a call is on its way, the next one waits.
+# late, and the next gap as too short.) While a call is on its way, the next one waits: a loop may be busy, and a worker may
+# be calling its start function. An executor does not tell when it calls, so there the gap counts from the submission.
 
 
 # %%
 #|export
+_SOON = 0.005  # seconds after which to ask again about a call that is on its way
+
+
 class Pace:
     """Attempts begin at least `1 / rate` seconds apart."""
 
@@ -69,7 +73,7 @@ class Pace:
         if self._last is not None and self._last.begun is not None:
             self._begun, self._last = max(self._begun, self._last.begun), None
         moment = self._begun + self._gap
-        return moment if self._last is None or now < moment else now + self._gap / 8
+        return moment if self._last is None or now < moment else now + max(self._gap / 8, _SOON)
 
     def since(self, now: float) -> float:
         """How many seconds ago the last one began; infinite where there was none."""

@@ -563,6 +563,27 @@ def _warn(text: str) -> None:
         getLogger("netrun").error("%s", text)
 
 
+# %%
+import tempfile
+import warnings
+
+with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always")
+    path = Path(folder) / "history.jsonl"
+    path.write_text(line + "\n" + line[:40])  # somebody was killed here
+    assert [entry.id for entry in read_entries(path)] == ["h2-demo"]
+    file = HistoryFile(path)
+    try:
+        HistoryFile(path)
+    except ConfigError as error:
+        print(error)
+    else:
+        raise AssertionError("two would write to one file")
+    file.append(line.replace("h2", "h3") + "\n")
+    file.close()
+    assert [entry.id for entry in read_entries(path)] == ["h2-demo", "h3-demo"]
+print(*(one.message for one in warned), sep="\n")
+
 # %% [markdown]
 # ## The recorder
 #
@@ -697,3 +718,16 @@ class Recorder:
             file, self._file = self._file, None
             if file is not None:
                 file.close()
+
+
+# %% [markdown]
+# What is told a thousand times is kept as far as it may be, the newest last:
+
+# %%
+recorder = Recorder("-demo", max_size=10, file=None, chunk_size=100)
+for number in range(1000):
+    recorder.note((time(), "create", epoch, number, None))
+entries = recorder.entries()
+assert len(entries) == recorder.size() == 10 and entries[-1].data["packet_id"] == "p999-demo"
+assert [entry.action_type or entry.event_type for entry in entries[:2]] == ["CreatePacket", "PacketCreated"]
+print(entries[-2], entries[-1], sep="\n")

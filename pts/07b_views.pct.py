@@ -35,7 +35,7 @@ from weakref import finalize
 
 from netrun_sim import PacketNotFoundError
 
-from netrun.core import ConfigError
+from netrun.core import ConfigError, check_size
 from netrun.history import HistoryEntry, HistoryFile, Recorder, read_entries
 
 # %% [markdown]
@@ -368,13 +368,6 @@ def _nanoseconds(moment: str) -> int:
 
 
 # %%
-#|exporti
-def _check_size(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name} must be a whole number from {least} on, not {value!r}.")
-
-
-# %%
 #|export
 class EventHistory:
     """What has happened in a net: `net.history`.
@@ -396,8 +389,8 @@ class EventHistory:
         chunk_size: int = 100,
         flush_on_pause: bool = True,
     ) -> None:
-        _check_size("history_max_size", max_size, 0)
-        _check_size("history_chunk_size", chunk_size, 1)
+        check_size("history_max_size", max_size, 0)
+        check_size("history_chunk_size", chunk_size, 1)
         if not isinstance(flush_on_pause, bool):
             raise ConfigError(f"history_flush_on_pause must be True or False, not {flush_on_pause!r}.")
         if file is not None and not isinstance(file, (str, os.PathLike)):

@@ -30,11 +30,12 @@
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from netrun_sim import MaxSalvos, PacketCount, Port, PortState, SalvoCondition, SalvoConditionTerm
 
-from netrun.core import FactoryError
+from netrun.core import ConfigError, FactoryError
 from netrun.driver import is_async, is_generator
 
 # %% [markdown]
@@ -217,7 +218,9 @@ assert run_alone("split", {}, {"in": [[1, 2], [3]]}) == {"out": [1, 2, 3]}
 #
 # `from_function` makes a node of a plain function: each parameter is an input port, and what it returns goes out at `out`.
 # An epoch starts when each parameter without a default has a packet; a port whose parameter has a default is taken from
-# if a packet is there. A function that is annotated to return None has no output port. It may be async.
+# if a packet is there. A function that is annotated to return None has no output port. It may be async. Its annotations
+# become types of the ports, as far as values can be checked for them; `float` takes whole numbers too, as type checkers
+# have it. (`Net.from_toml` sets them; `Net.from_factory` hands on the spec and the functions alone.)
 #
 # `filter` and `route` ask a function about each value.
 
@@ -303,6 +306,33 @@ def _together(parameters: dict[str, bool]) -> dict[str, SalvoCondition]:
 
 
 # %%
+#|exporti
+_TOWER: dict[Any, Any] = {float: float | int, complex: complex | float | int}
+
+
+def _checkable(hint: Any) -> Any:
+    """An annotation as the type of a port, or None where values cannot be checked for it."""
+    from netrun.port_types import port_type
+
+    if get_origin(hint) in (Union, UnionType):
+        parts = [_checkable(part) if part is not NoneType else part for part in get_args(hint)]
+        return None if None in parts else Union[tuple(parts)]  # noqa: UP007
+    try:
+        return None if port_type(hint) is None else _TOWER.get(hint, hint)
+    except (ConfigError, TypeError):
+        return None
+
+
+def _hints(func: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function that are types of ports; none, where they cannot be read."""
+    try:
+        hints = get_type_hints(func)
+    except Exception:  # names that are known to type checkers only; then nothing is checked
+        return {}
+    return {name: checkable for name, hint in hints.items() if (checkable := _checkable(hint)) is not None}
+
+
+# %%
 #|export
 class from_function:
     """A plain function: its parameters are input ports, and what it returns goes to `out`."""
@@ -318,6 +348,13 @@ class from_function:
     def get_node_funcs(func: Callable[..., Any]) -> Functions:
         """Its functions."""
         return _applied(func, _by_name, _nothing if _returns_nothing(func) else _result)
+
+    @staticmethod
+    def get_port_types(func: Callable[..., Any]) -> dict[str, dict[str, Any]]:
+        """The types of its ports."""
+        hints, parameters = _hints(func), _parameters(func)
+        returned = {} if _returns_nothing(func) or "return" not in hints else {"out": hints["return"]}
+        return {"in_ports": {name: hints[name] for name in parameters if name in hints}, "out_ports": returned}
 
 
 class filter:

@@ -36,9 +36,11 @@ from netrun.expressions import Misread
 #|export
 @dataclass(slots=True)
 class PortDefinition:
-    """A port: how many packets it holds at the most."""
+    """A port: how many packets it holds at the most, and what it takes: the name of a class, its import path, or a table
+    with that as `class` (see `Net.set_input_port_type`)."""
 
     slots: int | None = None
+    type: str | dict[str, Any] | None = None
 
 
 @dataclass(slots=True)

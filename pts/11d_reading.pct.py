@@ -39,7 +39,7 @@
 # | table | keys |
 # |---|---|
 # | `[net]` | the options of `Net`; callables as import paths; `thread_pools.X`, `process_pools.X`, `meta` |
-# | `[nodes.X]` | `in_ports`, `out_ports`: a list of names, or a table of `{ slots }` |
+# | `[nodes.X]` | `in_ports`, `out_ports`: a list of names, or a table of `{ slots, type }`; a type is the name of a class, its import path, or a table of `class` with `isinstance = false` or `subclass = true` |
 # | | `in_salvo_conditions.C`, `out_salvo_conditions.C`: `when`, `ports` (a name, a list, or a table of counts; all ports of that side when left out), `max_salvos` (a number or `"infinite"`) |
 # | | `exec_node_func`, `start_node_func`, `stop_node_func`, `exec_failed_node_func`: import paths |
 # | | `factory`, `factory_args`: what the table says beside them takes the place of what the factory says |
@@ -395,8 +395,29 @@ class Nodes(Options):
         return {name: self._port((*path, name), port) for name, port in value.items()}
 
     def _port(self, path: Path, value: Any) -> PortDefinition:
-        table = self.table(path, value, ["slots"])
-        return PortDefinition(self.whole((*path, "slots"), table["slots"], 0) if "slots" in table else None)
+        table = self.table(path, value, ["slots", "type"])
+        slots = self.whole((*path, "slots"), table["slots"], 0) if "slots" in table else None
+        return PortDefinition(slots, self._type((*path, "type"), table["type"]) if "type" in table else None)
+
+    def _type(self, path: Path, value: Any) -> Any:
+        """A port's type: a class by its name or its path, alone or in a table."""
+        from netrun.port_types import port_type
+
+        name = value.get("class") if isinstance(value, dict) else value
+        if isinstance(name, str) and "." in name:
+            if self.path((*path, "class") if isinstance(value, dict) else path, name) is None:
+                return None
+            value_there = {**value, "class": "found_later"} if isinstance(value, dict) else "found_later"
+        else:
+            value_there = value
+        if isinstance(value, (str, dict)):
+            try:
+                port_type(value_there)
+            except ConfigError as error:
+                self.wrong.value(path, _as_text(error.what))
+            return value
+        self.a(str, path, value, "the name of a class, its import path, or a table with `class`")
+        return None
 
     def _conditions(
         self, path: Path, value: Any, side: str, ports: dict[str, Any] | None

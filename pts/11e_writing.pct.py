@@ -45,9 +45,10 @@ from netrun.reading import read
 # %%
 #|exporti
 def _ports(ports: Mapping[str, PortDefinition]) -> Any:
-    if all(port.slots is None for port in ports.values()):
+    if all(port == PortDefinition() for port in ports.values()):
         return list(ports)
-    return {name: {} if port.slots is None else {"slots": port.slots} for name, port in ports.items()}
+    said = {name: {"slots": port.slots, "type": port.type} for name, port in ports.items()}
+    return {name: {key: value for key, value in port.items() if value is not None} for name, port in said.items()}
 
 
 def _takes(takes: Mapping[str, int | None]) -> Any:

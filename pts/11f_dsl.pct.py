@@ -62,7 +62,7 @@ from netrun.description import (
 )
 from netrun.expressions import format_salvo_condition, parse_salvo_condition
 from netrun.making import FUNCTIONS, args_as_text, factory_at, made_by_factory, make_node, spec_of, why_no_text
-from netrun.paths import path_of, resolve_path, why_no_path
+from netrun.paths import packages, path_of, resolve_path, why_no_path
 from netrun.places import Path
 from netrun.reading import Findings, must_be_bounded, read
 from netrun.writing import changed, text_of
@@ -165,7 +165,7 @@ class Resolver:
     """Finds what the paths of a text name."""
 
     def __init__(self, allow: Iterable[str] | None) -> None:
-        self.allow = None if allow is None else list(allow)
+        self.allow = packages(allow)
         self.failed: list[tuple[Path, ImportPathError]] = []
 
     def named(self, path: Path, text: str, must_call: bool = True) -> Any:
@@ -195,6 +195,14 @@ class Resolver:
         text = definition.text
         found = wrong.in_text(text, definition.given) if text is not None else wrong.without_text()
         raise ImportPathError(str(first.path), found, definition.file) from (first.__cause__ or first)
+
+    def port_type(self, path: Path, spec: Any) -> Any:
+        """A port's type, with the class in place of its import path."""
+        name = spec.get("class") if isinstance(spec, dict) else spec
+        if not isinstance(name, str) or "." not in name:
+            return spec
+        found = self.named(path, name)
+        return {**spec, "class": found} if isinstance(spec, dict) else found
 
     def node_options(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a node as `NodeConfig` takes them."""
@@ -228,6 +236,7 @@ class Teller:
 
     def __init__(self) -> None:
         self.missing: dict[Path, str] = {}
+        self.types_there: dict[tuple[str, str], Any] = {}  # those that the node last told gets from its factory
 
     def path(self, path: Path, thing: Any) -> str | None:
         """The import path of something."""
@@ -279,19 +288,48 @@ class Teller:
         self.missing[path] = problem
         return None
 
-    def functions(self, name: str, node: NodeDefinition, functions: tuple[Any, ...]) -> None:
-        """Say what the functions of a node are: a factory's, or each by its path."""
+    def functions(
+        self, name: str, node: NodeDefinition, functions: tuple[Any, ...], said: Mapping[str, str | None]
+    ) -> None:
+        """Say what the functions of a node are: a factory's, or each by its path. What is `said` of one stays."""
         node.factory, node.factory_args = None, {}
+        self.types_there = {}
         for made in made_by_factory(functions):
             args, problems = args_as_text(made)
             if described_node(Node(name, **{k: v for k, v in made.spec.items() if k != "name"})) == _graph_part(node):
                 node.factory, node.factory_args = made.path, args
                 self.missing |= {("nodes", name, "factory_args", arg): why for arg, why in problems.items()}
+                self.types_there = dict(made.types)
                 for key in _GRAPH_PART:
                     setattr(node, key, {})
         for key, func in zip(FUNCTIONS, functions, strict=True):
             by_path = func is not None and node.factory is None
-            setattr(node, key, self.path(("nodes", name, key), func) if by_path else None)
+            path = said.get(key) or self.path(("nodes", name, key), func) if by_path else None
+            setattr(node, key, path)
+
+    def types(
+        self, name: str, node: NodeDefinition, types: Mapping[tuple[str, str], Any], whole: NodeDefinition
+    ) -> None:
+        """Say what the types of a node's ports are."""
+        for side in ("in_ports", "out_ports"):
+            told = {}
+            for port, there in (getattr(node, side) or getattr(whole, side)).items():
+                spec = types.get((side, port))
+                stays = bool(getattr(node, side)) and spec == self.types_there.get((side, port))
+                text = there.type if stays else self._type(("nodes", name, side, port, "type"), spec)
+                told[port] = PortDefinition(there.slots, text)
+            setattr(node, side, told)
+
+    def _type(self, path: Path, spec: Any) -> Any:
+        if spec is None or isinstance(spec, str):
+            return spec
+        if isinstance(spec, dict):
+            cls = self._type(path, spec["class"])
+            return None if cls is None else {**spec, "class": cls}
+        if isinstance(spec, type) and not hasattr(spec, "__origin__"):
+            return self.path(path, spec)
+        self.missing[path] = f"{spec} is no class, and has no path"
+        return None
 
 
 _GRAPH_PART = ("in_ports", "out_ports", "in_salvo_conditions", "out_salvo_conditions")
@@ -317,20 +355,40 @@ def definition_of(net: "Net") -> "NetDefinition":
         definition.options = _told_again(teller, net, definition.options)
     for name, task in net._tasks.items():
         functions = tuple(getattr(task, key) for key in FUNCTIONS)
-        old_functions, old_config = built.get(name, ((None,) * 4, NodeConfig()))
-        if _same(functions, old_functions) and task.config == old_config:
+        old_functions, old_config, old_types = built.get(name, ((None,) * 4, NodeConfig(), {}))
+        types = types_of(net, name)
+        if _same(functions, old_functions) and (task.config, types) == (old_config, old_types):
             continue
+        teller.types_there = old_types
         node = definition.nodes[name] = replace(definition.nodes[name])
         if not _same(functions, old_functions):
             if node.factory is not None:
                 whole = described_node(net.graph.nodes()[name])
                 node = definition.nodes[name] = replace(whole, options=node.options, meta=node.meta)
-            teller.functions(name, node, functions)
+            said = {
+                key: getattr(node, key) for key, a, b in zip(FUNCTIONS, functions, old_functions, strict=True) if a is b
+            }
+            teller.functions(name, node, functions, said)
+        if types != teller.types_there:
+            teller.types(name, node, types, described_node(net.graph.nodes()[name]))
         if task.config != old_config:
-            told = teller.options(("nodes", name, "options"), task.config, NODE_OPTIONS, node.options)
+            same = {key: text for key, text in node.options.items() if _is_same(key, task.config, old_config)}
+            others = {key: kind for key, kind in NODE_OPTIONS.items() if key not in same}
+            told = same | teller.options(("nodes", name, "options"), task.config, others, node.options)
             node.options = {key: told[key] for key in node.options if key in told} | told  # in the order of before
     definition.missing = teller.missing
     return definition
+
+
+def types_of(net: "Net", name: str) -> dict[tuple[str, str], Any]:
+    """The types of a node's ports, as they were given."""
+    door = net._ledger.doors[name]
+    sides = {"in_ports": door.in_types, "out_ports": door.out_types}
+    return {(side, port): found.spec for side, types in sides.items() for port, found in types.items()}
+
+
+def _is_same(option: str, config: NodeConfig, other: NodeConfig) -> bool:
+    return bool(getattr(config, option) == getattr(other, option))
 
 
 def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
@@ -371,8 +429,9 @@ class Building:
         functions = {name: self._functions(name, node, made) for name, node in nodes.items() if self.resolve}
         configs = {name: self._config(name, node) for name, node in nodes.items() if node.options}
         net_options = self._net_options()
+        types = {name: self._types(name, node, made) for name, node in nodes.items()}
         self._resolver.check(self.definition)
-        specs = {name: spec for name, (spec, _) in made.items()}
+        specs = {name: spec for name, (spec, _, _) in made.items()}
         graph = Graph(
             [sim_node(name, node, specs.get(name, {})) for name, node in nodes.items()],
             [sim_edge(edge) for edge in self.definition.edges],
@@ -383,30 +442,49 @@ class Building:
                 net.set_node_exec(name, *given)
         for name, config in configs.items():
             net.set_node_config(name, **config)
-        built = {name: (functions.get(name, _NONE), net.get_node_config(name)) for name in nodes}
+        for name, given_types in types.items():
+            for (side, port), spec in given_types.items():
+                (net.set_input_port_type if side == "in_ports" else net.set_output_port_type)(name, port, spec)
+        built = {
+            name: (functions.get(name, _NONE), net.get_node_config(name), types_of(net, name) if types[name] else {})
+            for name in nodes
+        }
         net._remember(deepcopy(self.definition), built, options)
         return net
 
-    def _made(self, name: str, node: NodeDefinition, path: str) -> tuple[dict[str, Any], tuple[Any, ...]]:
-        """The spec and the functions that a node's factory makes."""
+    def _types(self, name: str, node: NodeDefinition, made: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+        """The types of a node's ports: those of the text, else those of its factory. Without imports, those without paths."""
+        types: dict[tuple[str, str], Any] = {}
+        for side in ("in_ports", "out_ports"):
+            ports = getattr(node, side)
+            if node.factory and not ports:
+                types |= {place: spec for place, spec in made[name][2].items() if place[0] == side}
+            for port, there in ports.items():
+                spec = there.type
+                if spec is not None and (self.resolve or "." not in str(spec)):
+                    types[side, port] = self._resolver.port_type(("nodes", name, side, port, "type"), spec)
+        return types
+
+    def _made(self, name: str, node: NodeDefinition, path: str) -> tuple[dict[str, Any], tuple[Any, ...], Any]:
+        """The spec, the functions and the types of ports that a node's factory makes."""
         try:
             if self.resolve:
                 made = make_node(path, node.factory_args, self._resolver.allow)
-                return made.spec, made.functions
+                return made.spec, made.functions, made.types
             if path.startswith("netrun.factories."):
-                return spec_of(path, factory_at(path), node.factory_args), _NONE
+                return spec_of(path, factory_at(path), node.factory_args), _NONE, {}
         except ImportPathError as error:
             named = next((key for key, value in node.factory_args.items() if value == error.path), None)
             at = ("nodes", name, "factory") if named is None else ("nodes", name, "factory_args", named)
             self._resolver.failed.append((at, error))
-            return {}, _NONE
+            return {}, _NONE, {}
         except FactoryError as error:
             raise FactoryError(path, f"node {name!r}: {error.what}") from (error.__cause__ or error)
         if not node.in_ports and not node.out_ports:
             raise FactoryError(
                 path, f"node {name!r}: its ports are not in the text, and resolve=False imports no factory"
             )
-        return {}, _NONE
+        return {}, _NONE, {}
 
     def _functions(self, name: str, node: NodeDefinition, made: Mapping[str, Any]) -> tuple[Any, ...]:
         """The four functions of a node: those that the text names, else those of its factory."""
@@ -439,12 +517,18 @@ class Building:
 # %%
 #|exporti
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text to a file. What was there is there until all of the new one is."""
-    beside = f"{os.fspath(path)}.{os.getpid()}.tmp"
+    """Write a text to a file. What was there is there until all of the new one is. A link stays one, and the file's mode
+    stays as it was."""
+    from shutil import copymode
+
+    target = os.path.realpath(path)
+    beside = f"{target}.{os.getpid()}.tmp"
     try:
         with open(beside, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-        os.replace(beside, path)
+        if os.path.exists(target):
+            copymode(target, beside)
+        os.replace(beside, target)
     except BaseException:
         if os.path.exists(beside):
             os.remove(beside)

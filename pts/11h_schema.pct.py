@@ -81,7 +81,10 @@ def _condition(most: Schema) -> Schema:
 
 
 def _node() -> Schema:
-    ports = {"anyOf": [_NAMES, _tables(_table({"slots": {"type": "integer", "minimum": 0}}))]}
+    yes_or_no = {"type": "boolean"}
+    of_class = _table({"class": {"type": "string"}, "isinstance": yes_or_no, "subclass": yes_or_no}, required=["class"])
+    port = {"slots": {"type": "integer", "minimum": 0}, "type": {"anyOf": [{"type": "string"}, of_class]}}
+    ports = {"anyOf": [_NAMES, _tables(_table(port))]}
     limit: Schema = {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "infinite"}]}
     return _table(
         {

@@ -184,7 +184,7 @@ class Nodes:
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
         self._graph = graph
         self._definition: NetDefinition | None = None  # what it was built from, and what of
-        self._built: dict[str, tuple[tuple[Any, ...], NodeConfig]] = {}
+        self._built: dict[str, tuple[Any, ...]] = {}
         self._overridden: set[str] = set()
         self._ledger = Ledger(graph, values)
         self._tasks = {name: Task(name, NodeConfig()) for name in self._ledger.doors}

@@ -216,7 +216,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | drawings of a text; its JSON Schema |
 # | [12_net](nbs/12_net.ipynb) | the face |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
-# | [examples](nbs/examples) | a census of the standard library; a Dask cluster |
+# | [examples](nbs/examples) | a census of the standard library; a Dask cluster; a net as a file |
 #
 # ## What works, and what is to come
 #
@@ -248,6 +248,10 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | flat: source → processor → sink, per epoch | 100,000 : 1,000 | 15.9 |  | 1.10 | 1.15 | ok |
 # | source → processor → sink, per epoch, by create, load, send | 10,000 | 18.2 | 12.2 | 1.49 |  |  |
 # | source → processor → sink, per epoch, processor deferred | 10,000 | 25.5 | 12.2 | 2.08 |  |  |
+# | history in memory and capture of prints, as by default | 10,000 | 44.2 | 23.4 | 1.63 | 1.80 | ok |
+# | history in memory : without | 10,000 | 33.6 | 28.2 | 1.26 | 1.25 | over |
+# | history in memory and in a file : without | 10,000 | 48.6 | 25.6 | 1.91 | 1.60 | over |
+# | capture of prints : without | 10,000 | 27.2 | 26.9 | 1.01 | 1.05 | ok |
 # | a source epoch for each packet, per epoch | 10,000 | 12.3 | 9.6 | 1.29 | 1.40 | ok |
 # | burst from one epoch, per packet | 100,000 | 16.3 | 12.5 | 1.27 |  |  |
 # | flat: burst from one epoch, per packet | 100,000 : 10,000 | 16.1 |  | 1.09 | 1.15 | ok |
@@ -273,4 +277,4 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # `make bench` makes this table, on your machine, in a few minutes. The floor is the same packets and epochs on a bare
 # `NetSim`: no values, no functions called, no ids, every event read, routed after each send. History and the capture of
 # prints, which are on by default, are left out but in the rows that name them. Ratios move
-# with the machine; what is `over` is to be brought down.
+# with the machine (the rows of history are from a busy one); what is `over` is to be brought down.

@@ -286,6 +286,7 @@ def test_validate(folder):
     """Each file: what is in it, or what is wrong. Nothing is run, no file of the net's is made."""
     (folder / "wrong.toml").write_text("[nodes.A]\nx = 1\n[nodes.A.options]\nretrys = 1\n")
     options = 'dead_letter_queue = "file"\ndead_letter_path = "dead.jsonl"\npacket_storage_path = "packets"\n'
+    options += 'history_file = "h"\n'
     (folder / "files.toml").write_text(f"[net]\n{options}[nodes.A]\n")
     code, out, err = netrun(folder, "validate", "net.toml", "wrong.toml", "files.toml")
     assert (code, out) == (
@@ -294,6 +295,7 @@ def test_validate(folder):
     assert err.startswith("error: 2 things are wrong\nwrong.toml:2:1: unknown key `x`")
     assert not (folder / "dead.jsonl").exists()
     assert not (folder / "packets").exists()
+    assert not (folder / "h").exists()
 
 
 def test_validate_without_imports(folder):
@@ -354,7 +356,7 @@ def test_help_and_version(folder):
     """Every command is told of. Without one, the help is printed."""
     code, out, _ = netrun(folder, "--help")
     assert code == 0
-    for command in ("run", "validate", "show", "fmt", "schema", "completion"):
+    for command in ("run", "validate", "show", "fmt", "history", "schema", "completion"):
         assert command in out
         assert netrun(folder, command, "--help")[0] == 0
     assert netrun(folder)[0] == 2
@@ -435,7 +437,7 @@ def test_completion_in_bash(folder):
 def test_completion_in_other_shells(folder, shell):
     """Every command is in it; the shell finds nothing wrong with it, if it is here."""
     script = netrun(folder, "completion", shell)[1]
-    for command in ("run", "validate", "show", "fmt", "schema", "completion"):
+    for command in ("run", "validate", "show", "fmt", "history", "schema", "completion"):
         assert command in script
     if shutil.which(shell):
         subprocess.run([shell, "-n", "/dev/stdin"], input=script, text=True, check=True)
@@ -454,6 +456,51 @@ def test_the_first_net_of_the_readme():
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     assert f"`{outputs}`" in readme
     assert NetDefinition.from_file(file).to_toml() in readme
+
+
+def test_a_history_is_written_and_told(folder):
+    """Each attempt a line; those of one node, or those that failed."""
+    assert netrun(folder, "run", "net.toml", "--history", "h.jsonl", "--input", "Square.in=x")[0] == 1
+    assert netrun(folder, "run", "net.toml", "--history", "h.jsonl")[0] == 0
+    code, out, err = netrun(folder, "history", "h.jsonl")
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert sum(" Count e" in line for line in lines) >= 1
+    assert len(lines) == len(set(lines))
+    _, failed, _ = netrun(folder, "history", "h.jsonl", "--failed")
+    (line,) = failed.splitlines()
+    assert "failed" in line
+    assert " Square e" in line
+    assert line.endswith("attempt 1, inline: TypeError: unsupported operand type(s) for ** or pow(): 'str' and 'int'")
+    _, one, _ = netrun(folder, "history", "h.jsonl", "--node", "Count")
+    assert one.splitlines() == [line for line in lines if " Count e" in line]
+    with open(folder / "h.jsonl", "a") as file:
+        file.write('no JSON\n[]\n{"type": "epoch", "id": "x", "timestamp": "2026-01-01"}\n{"type": "ep')
+    code, out, err = netrun(folder, "history", "h.jsonl")
+    assert (code, out.splitlines()) == (0, lines)
+    assert err.count("this is no entry of a history") == 4
+    assert netrun(folder, "history", "nothing.jsonl")[0] == 4
+
+
+def test_a_history_is_followed(folder):
+    """What comes is told; Ctrl-C ends it. A line is waited for until it is whole."""
+    assert netrun(folder, "run", "net.toml", "--history", "h.jsonl")[0] == 0
+    text = (folder / "h.jsonl").read_text()
+    (folder / "h.jsonl").write_text("")
+    process = subprocess.Popen(
+        [*MODULE, "history", "h.jsonl", "--follow"], cwd=folder, env=environment(False), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with open(folder / "h.jsonl", "a") as file:
+        for part in (text[:50], text[50:]):
+            file.write(part)
+            file.flush()
+            time.sleep(0.3)
+    lines = [process.stdout.readline() for _ in range(5)]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "interrupted\n")
+    assert [" Square e" in line for line in lines] == [False] + [True] * 4
 
 
 def test_a_full_disk_is_told(folder):

@@ -259,6 +259,25 @@ def test_a_function_by_another_name_keeps_it():
         del corpus_nodes.alias
 
 
+def test_what_did_not_change_keeps_its_words():
+    """An option in a list of one, an exception that was not looked for, a function by another name."""
+    corpus_nodes.alias = corpus_nodes.begin
+    try:
+        text = (
+            '[nodes.A]\nexec_node_func = "tests.corpus_nodes.count"\nstart_node_func = "tests.corpus_nodes.alias"\n'
+            'options = { pool = ["io"], retry_on = ["KeyError"], timeout = 1 }\n'
+        )
+        for resolve in (True, False):
+            net = Net.from_toml(text, resolve=resolve)
+            net.set_node_config("A", timeout=2)
+            assert net.to_toml() == text.replace("timeout = 1", "timeout = 2")
+        net = Net.from_toml(text)
+        net.set_node_exec("A", corpus_nodes.square, corpus_nodes.alias)
+        assert net.to_toml() == text.replace("corpus_nodes.count", "corpus_nodes.square")
+    finally:
+        del corpus_nodes.alias
+
+
 def test_what_a_path_names_must_be_of_use():
     """A function that can be called; an exception that is one."""
     with pytest.raises(netrun.ImportPathError, match=r"`tests\.corpus_nodes\.constant` is no function, but a Constant"):
@@ -295,6 +314,19 @@ def test_files(tmp_path):
     (tmp_path / "bad.toml").write_text("[nodes.A]\nx = 1\n")
     with pytest.raises(DslError, match=r"bad\.toml:2:1: unknown key `x`"):
         Net.load_definition(tmp_path / "bad.toml")
+
+
+def test_a_link_stays_one_and_a_mode_stays(tmp_path):
+    """What is written is the file behind it."""
+    (tmp_path / "real.toml").write_text(TEXT)
+    (tmp_path / "real.toml").chmod(0o640)
+    (tmp_path / "link.toml").symlink_to("real.toml")
+    net = Net.load_definition(tmp_path / "link.toml")
+    net.set_node_config("A", timeout=9)
+    net.save_definition(tmp_path / "link.toml")
+    assert (tmp_path / "link.toml").is_symlink()
+    assert "timeout = 9" in (tmp_path / "real.toml").read_text()
+    assert (tmp_path / "real.toml").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
@@ -337,3 +369,59 @@ def test_a_graph_with_a_name_that_text_cannot_hold():
     """Half of a surrogate pair is no character."""
     with pytest.raises(DslError, match="half of a surrogate pair"):
         Net(Graph([Node("A")], []), meta={"x": "\ud800"}).to_toml()
+
+
+def test_types_of_ports_survive():
+    """Names, classes, tables; what has no path is told."""
+    net = Net(chain(2))
+    net.set_output_port_type("N1", "out", "int")
+    net.set_input_port_type("N2", "in", int)
+    net.set_output_port_type("N2", "out", {"class": corpus_nodes.Flaky, "subclass": True})
+    text = net.to_toml()
+    assert 'out_ports.out = { type = "int" }' in text
+    assert 'in_ports.in = { type = "builtins.int" }' in text
+    assert 'out_ports.out = { type = { class = "tests.corpus_nodes.Flaky", subclass = true } }' in text
+    again = Net.from_toml(text)
+    assert again.to_toml() == text
+    assert again.get_output_port_type("N2", "out") == {"class": corpus_nodes.Flaky, "subclass": True}
+    again.set_input_port_type("N2", "in", None)
+    assert 'in_ports = ["in"]' in again.to_toml()
+    again.set_input_port_type("N1", "in", list[int])
+    with pytest.raises(DslError, match=r"N1\.in_ports\.in\.type cannot be written as text: list\[int\] is no class"):
+        again.to_toml()
+    assert "# nodes.N1.in_ports.in.type is left out" in again.to_toml(missing="omit")
+
+
+def test_types_that_never_meet_are_refused():
+    """By the graph's own error."""
+    net = Net(chain(2))
+    text = net.to_toml().replace('out_ports = ["out"]', 'out_ports.out = { type = "int" }')
+    with pytest.raises(GraphError, match="can never meet"):
+        Net.from_toml(text.replace('in_ports = ["in"]', 'in_ports.in = { type = "str" }'))
+
+
+def test_types_by_path_are_limited_and_told(tmp_path):
+    """`allow` holds, a class that there is not is told with its place; without imports only names are set."""
+    text = '[nodes.A]\nin_ports.a = { type = "decimal.Decimal" }\nin_ports.b = { type = "int" }\n'
+    assert Net.from_toml(text).get_input_port_type("A", "a").__name__ == "Decimal"
+    with pytest.raises(netrun.ImportPathError, match=r"line 2, column 23: `decimal\.Decimal` is not in"):
+        Net.from_toml(text, allow=["tests"])
+    net = Net.from_toml(text, resolve=False)
+    assert (net.get_input_port_type("A", "a"), net.get_input_port_type("A", "b")) == (None, "int")
+    assert net.to_toml() == text
+    net.set_input_port_type("A", "b", "bool")
+    assert net.to_toml() == text.replace('"int"', '"bool"')
+    with pytest.raises(netrun.ImportPathError, match="Did you mean 'Decimal'"):
+        Net.from_toml(text.replace("Decimal", "Decimul"))
+
+
+def test_types_of_a_node_from_a_factory():
+    """Those that were changed are written, beside the factory."""
+    net = Net.from_toml(
+        '[nodes.N]\nfactory = "netrun.factories.from_function"\nfactory_args.func = "tests.corpus_nodes.add"\n'
+    )
+    net.set_input_port_type("N", "left", "bool")
+    again = Net.from_toml(net.to_toml())
+    assert again.to_toml() == net.to_toml()
+    assert again.get_input_port_type("N", "left") == "bool"
+    assert again.run({"N.left": [True]}) == {"N.out": [11]}

@@ -200,6 +200,13 @@ def test_allow_holds_for_everything_that_is_named(canary, text):
     assert "may be named" in str(caught.value)
 
 
+def test_one_package_that_is_allowed_is_no_list_of_letters(canary):
+    """`allow="canary_app"` is a slip that must not open the door to `c` and `a`."""
+    Net.from_toml(NAMING, allow="canary_app")
+    with pytest.raises(ImportPathError, match="may be named: ab"):
+        resolve_path("a.b", allow="ab")
+
+
 def test_what_is_allowed_is_found(canary):
     """And what netrun ships, and Python's own exceptions."""
     net = Net.from_toml(NAMING + '[nodes.D]\noptions.retry_on = "OSError"', allow=["canary_app"])

@@ -33,6 +33,12 @@ def nested(inner):
 
 metas = st.dictionaries(texts, nested(leaves), max_size=3)
 paths = st.sampled_from(["myapp.nodes.f", "a.b", "__main__.f", "größe.f"])
+types = st.one_of(
+    st.none(),
+    st.sampled_from(
+        ["int", "a.b.C", {"class": "int", "isinstance": False}, {"class": "a.C", "subclass": True}, {"class": "X"}]
+    ),
+)
 slots = st.one_of(st.none(), st.integers(0, 2**63 - 1))
 
 
@@ -99,7 +105,7 @@ def nodes(draw):
     """A node."""
     node = NodeDefinition(options=draw(node_options), meta=draw(metas))
     for side in ("in", "out"):
-        ports = draw(st.dictionaries(names, st.builds(PortDefinition, slots), max_size=4))
+        ports = draw(st.dictionaries(names, st.builds(PortDefinition, slots, types), max_size=4))
         setattr(node, f"{side}_ports", ports)
         drawn = draw(st.dictionaries(names, conditions(ports, side).map(_normal), max_size=3))
         setattr(node, f"{side}_salvo_conditions", drawn)
@@ -236,11 +242,14 @@ def test_a_net_says_what_its_definition_says(definition):
     except ValueError:  # a graph that cannot be run, options that do not fit
         return
     assert Net.from_toml(definition.to_toml(), resolve=False).to_toml() == definition.to_toml()
-    net._definition = None
+    net._definition, net._built = None, {}
     told = NetDefinition.from_net(net)
     assert set(told.nodes) == set(definition.nodes)
     for name, node in definition.nodes.items():
-        assert told.nodes[name].in_ports == node.in_ports
-        assert told.nodes[name].out_ports == node.out_ports
+        for side in ("in_ports", "out_ports"):
+            assert getattr(told.nodes[name], side) == {
+                port: PortDefinition(there.slots, None if "." in str(there.type) else there.type)
+                for port, there in getattr(node, side).items()
+            }
         assert list(told.nodes[name].in_salvo_conditions) == list(node.in_salvo_conditions)
     assert sorted((e.source, e.target) for e in told.edges) == sorted((e.source, e.target) for e in definition.edges)

@@ -353,3 +353,60 @@ def test_an_invalid_graph_from_factories_is_told():
             'edges = [{ from = "A.out3", to = "B.in" }]\n[nodes.A]\nfactory = "netrun.factories.broadcast"\n'
             'factory_args.outputs = 2\n[nodes.B]\nfactory = "netrun.factories.split"'
         )
+
+
+class Order:
+    """A class of one's own."""
+
+
+def priced(order: Order, rate: float, note: "str | None" = None, tags: list[str] = (), rest: Any = 0) -> "int | Order":
+    """A typed function."""
+    return order
+
+
+def test_hints_become_types_of_ports():
+    """Whole numbers are floats, as type checkers have it; what means nothing to values is not checked."""
+    net = Net.from_toml(
+        '[nodes.N]\nfactory = "netrun.factories.from_function"\nfactory_args.func = "tests.test_factories.priced"'
+    )
+    assert net.get_input_port_type("N", "order") is Order
+    assert net.get_input_port_type("N", "rate") == float | int
+    assert net.get_input_port_type("N", "note") == str | None
+    assert net.get_input_port_type("N", "tags") == list[str]
+    assert net.get_input_port_type("N", "rest") is None
+    assert net.get_output_port_type("N", "out") == int | Order
+    assert "type" not in net.to_toml()
+    with pytest.raises(NodeExecutionFailed, match="holds a str, the port takes"):
+        net.run({"N.order": [Order()], "N.rate": ["much"]})
+    assert net.run({"N.order": [Order()], "N.rate": [1]})["N.out"][0].__class__ is Order
+
+
+def test_hints_that_never_meet_are_refused():
+    """As soon as the net is built."""
+    text = """
+edges = [{ from = "A.out", to = "B.text" }]
+[nodes.A]
+factory = "netrun.factories.from_function"
+factory_args.func = "tests.corpus_nodes.is_even"
+[nodes.B]
+factory = "netrun.factories.from_function"
+factory_args.func = "tests.test_factories.shout"
+"""
+    with pytest.raises(GraphError, match=r"A\.out -> B\.text joins bool to str, which can never meet"):
+        Net.from_toml(text)
+
+
+def test_a_factory_may_type_its_ports():
+    """By a third function; a text's own ports take the place of those of their side."""
+    module(
+        get_node_spec=lambda: {"in_ports": {"a": shipped.Port()}, "out_ports": {"b": shipped.Port()}},
+        get_node_funcs=nothing,
+        get_port_types=lambda: {"in_ports": {"a": int}, "out_ports": {"b": str}},
+    )
+    text = '[nodes.N]\nfactory = "made_up"\nin_ports.a = { type = "bool" }\n'
+    net = Net.from_toml(text)
+    assert (net.get_input_port_type("N", "a"), net.get_output_port_type("N", "b")) == ("bool", str)
+    assert net.to_toml() == text
+    module(get_node_spec=dict, get_node_funcs=nothing, get_port_types=lambda: {"a": int})
+    with pytest.raises(FactoryError, match="get_port_types must return a dict with in_ports, out_ports or both"):
+        Net.from_factory("made_up")

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import contextvars
 import io
+import os
 import sys
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -527,3 +530,75 @@ def test_an_abandoned_thread_still_prints_to_its_epoch() -> None:
     net.start()
     eventually(lambda: len(net.get_node_log("A")) == 2)
     assert [one.message for one in net.get_node_log("A")] == ["before", "after"]
+
+
+def test_what_a_worker_had_printed_before_it_died() -> None:
+    """It is told line by line, not with the answer; the lines of an executor come with the answer."""
+
+    def die(ctx: Any, packets: Any) -> None:
+        print("last words", end="\nand half")
+        print(" a line")
+        print("lost", end="")
+        os._exit(3)
+
+    def hang(ctx: Any, packets: Any) -> None:
+        print("going to sleep")
+        time.sleep(3600)
+
+    for func, timeout, lines in [(die, None, ["last words", "and half a line"]), (hang, 2.0, ["going to sleep"])]:
+        with net_of("process", func) as net:
+            net.set_node_config("A", timeout=timeout)
+            net.inject_packets("A", "in", [1])
+            net.start()
+            assert net.poll().failed == 1
+            assert [one.message for one in net.get_node_log("A")] == lines
+
+
+def test_a_thread_that_prints_on_after_its_epoch_in_a_worker() -> None:
+    """It is nobody's then, and disturbs neither the next epoch nor the end."""
+
+    def leaves_a_thread(ctx: Any, packets: Any) -> None:
+        name = ctx.consume_packet(packets["in"][0])
+        run = contextvars.copy_context().run
+        threading.Thread(target=run, args=(chatter, name), daemon=True).start()
+        time.sleep(0.02)
+
+    with net_of("process", leaves_a_thread, size=1) as net:
+        net.inject_packets("A", "in", range(5))
+        net.start()
+        assert net.poll().finished == 5
+        by_epoch: dict[str, set[str]] = {}
+        for one in net.get_node_log("A"):
+            by_epoch.setdefault(one.epoch_id, set()).add(one.message)
+        assert sorted(map(sorted, by_epoch.values())) == [[str(n)] for n in range(5)]
+
+
+def chatter(name: Any) -> None:
+    """Print for a while."""
+    end = time.monotonic() + 0.2
+    while time.monotonic() < end:
+        print(name)
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("kind", ["inline", "process"])
+def test_what_a_function_forks_prints_to_stdout(kind: str) -> None:
+    code = f"""
+import os
+from tests.test_logs import net_of
+
+def forks(ctx, packets):
+    ctx.consume_packet(packets["in"][0])
+    print("in the log")
+    pid = os.fork()
+    if not pid:
+        print("forked off", flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+with net_of({kind!r}, forks) as net:
+    net.inject_packets("A", "in", [1])
+    net.start()
+    assert [one.message for one in net.get_node_log("A")] == ["in the log"]
+"""
+    assert python(code, measured=False) == "forked off\n"

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from netrun import EpochTimeout, Net, NetStateError, NotPicklable, WorkerDied, WorkerException, workers
-from tests.nets import chain, environment, eventually
+from tests.nets import chain, environment, eventually, python
 
 FAULTS = ["exception", "exit", "_exit", "segfault", "kill", "hang", "unpicklable"]
 PHASES = ["start", "unpickle", "body", "pickle", "stop"]
@@ -410,6 +410,31 @@ def test_a_worker_that_dies_before_it_is_ready_costs_nothing(monkeypatch: pytest
     net.start()
     (letter,) = net.dead_letter_queue
     assert (type(letter.exception), letter.exception.exitcode, deaths) == (WorkerDied, -9, 0)
+
+
+SLOW_START = """
+from netrun import Net
+from tests.nets import chain
+
+def work(ctx, packets):
+    ctx.send("out", ctx.consume_packet(packets["in"][0]))
+
+net = Net(chain("A"), on_error="continue", process_pools={"p": {"size": 1, "start_method": "spawn"}})
+net.set_node_exec("A", work)
+net.set_node_config("A", pool="p", timeout=0.4)
+net.inject_packets("A", "in", range(3))
+net.start()
+print(net.poll().finished, [type(letter.exception).__name__ for letter in net.dead_letter_queue])
+"""
+
+
+def test_a_time_out_shorter_than_the_start_of_a_process_does_not_start_it_for_ever(tmp_path: Any) -> None:
+    """The attempt is over, the process is there for the next one."""
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(1)")
+    path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
+    finished, _, errors = python(SLOW_START, PYTHONPATH=path, measured=False).strip().partition(" ")
+    assert int(finished) >= 1
+    assert errors.startswith("['EpochTimeout'")
 
 
 def test_workers_are_killed_at_random() -> None:

@@ -75,7 +75,8 @@ def _write(net: "Net", snapshot: Snapshot, shape: dict[str, Any], path: Any, key
     definition = NetDefinition.from_net(net)
     files = snapshot.files(shape)
     files["definition.toml"] = definition.to_toml("omit").encode()
-    omitted = [".".join(map(str, where)) for where in definition.missing if where != ("net", "meta")]
+    kept = [where for where in definition.missing if where == ("net", "meta") or where[-1] == "type"]  # in packets.pkl
+    omitted = [".".join(map(str, where)) for where in definition.missing if where not in kept]
     with _WRITING:
         write_folder(path, files, {"omitted": [*omitted, *snapshot.left_out], "versions": _versions()}, key)
 

@@ -102,6 +102,8 @@ def _definition(file: str, args: Namespace) -> "NetDefinition":
     from .dsl import NetDefinition
 
     given = dict(map(_setting, getattr(args, "set", ())))
+    if getattr(args, "history", None) is not None:
+        given["net", "history_file"] = args.history
     if file == "-":
         return NetDefinition.from_toml(_standard_input().read(), "-", given)
     return NetDefinition.from_file(file, given)
@@ -246,6 +248,8 @@ def run(args: Namespace) -> int:
 def _told_rest(net: "Net") -> int:
     """Say what is left undone in the net."""
     status = net.poll()
+    if net.history.error is not None:
+        _say(f"note: the history file lacks {net.history.lost} entries: {net.history.error}")
     left = ", ".join(f"{node.startable} of {name}" for name, node in status.nodes.items() if node.startable)
     if status.paused_by == "signal":
         _say(f"interrupted: what had begun has ended{f'; epochs that did not start: {left}' if left else ''}")
@@ -288,6 +292,7 @@ _NO_FILES = {
     "dead_letter_queue": "memory",
     "dead_letter_path": None,
     "dead_letter_callback": None,
+    "history_file": None,
 }
 
 
@@ -335,6 +340,55 @@ def fmt(args: Namespace) -> int:
     return code
 
 
+def history(args: Namespace) -> int:
+    """Tell the attempts at epochs that a history file holds."""
+    from .history import entry_of
+
+    with open(args.file, "rb") as file:
+        for number, line in enumerate(_whole_lines(file, args.follow), start=1):
+            try:
+                entry = entry_of(line)
+                told = _attempt_line(entry.data) if entry.entry_type == "epoch" else None
+            except (ValueError, KeyError, TypeError, AttributeError):
+                _say(f"note: {args.file}:{number}: this is no entry of a history")
+                continue
+            is_wanted = args.node in (None, entry.data.get("node_name"))
+            if told is not None and is_wanted and not (args.failed and entry.data["error"] is None):
+                print(told)
+    return 0
+
+
+def _whole_lines(file: Any, follow: bool) -> Iterator[bytes]:
+    """The lines of a file; and those that it gets, until interrupted."""
+    from time import sleep
+
+    line = b""
+    while True:
+        line += file.readline()
+        if line.endswith(b"\n"):
+            yield line
+            line = b""
+        elif follow:
+            sys.stdout.flush()
+            sleep(0.2)  # no system tells in the same way as another that a file has grown
+        else:
+            if line:
+                yield line
+            return
+
+
+def _attempt_line(data: dict[str, Any]) -> str:
+    """An attempt in a line: when it ended, how, how long it took, whose it was, where, and what went wrong."""
+    from datetime import datetime
+
+    begun, ended = (datetime.fromisoformat(data[name]) for name in ("begun", "ended"))
+    where = data["carrier"] if data["worker"] is None else f"{data['carrier']} {data['worker']}"
+    taken = f"{1000 * (ended - begun).total_seconds():10,.2f} ms"
+    told = f"{ended:%Y-%m-%d %H:%M:%S.%f}  {data['verdict']:<10}{taken}  {data['node_name']} {data['epoch_id']}"
+    error = "" if data["error"] is None else f": {' '.join(str(data['error']).split())}"
+    return f"{told}, attempt {data['attempt']}, {where}{error}"
+
+
 def schema(args: Namespace) -> int:
     """Print the JSON Schema of a net's TOML."""
     from json import dumps
@@ -360,6 +414,9 @@ examples:
 """
 
 
+_FILE = "a TOML file; - reads the standard input"
+
+
 def _first_small(text: str) -> str:
     return text[:1].lower() + text[1:].partition(".")[0]
 
@@ -371,7 +428,7 @@ def parser() -> ArgumentParser:
     top.set_defaults(command=None)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
 
-    def command(func: Callable[[Namespace], int], many: bool = False, file: bool = True, **more: Any) -> ArgumentParser:
+    def command(func: Callable[[Namespace], int], many: bool = False, file: str = _FILE, **more: Any) -> ArgumentParser:
         added = commands.add_parser(
             func.__name__, help=_first_small(func.__doc__ or ""), description=func.__doc__,
             formatter_class=RawDescriptionHelpFormatter, **more,
@@ -380,7 +437,7 @@ def parser() -> ArgumentParser:
         added.add_argument("--traceback", action="store_true", help="show Python's traceback of an error")
         if file:
             name = "files" if many else "file"
-            added.add_argument(name, nargs="+" if many else None, help="a TOML file; - reads the standard input")
+            added.add_argument(name, nargs="+" if many else None, help=file)
         return added
 
     runs = command(run, epilog=_EPILOG)
@@ -391,6 +448,7 @@ def parser() -> ArgumentParser:
         "--output", action="append", default=[], metavar="NODE.PORT=-|FILE", help="where values of an output port go"
     )
     runs.add_argument("--threads", type=int, metavar="N", help="run nodes that have no pool in N threads")
+    runs.add_argument("--history", metavar="FILE", help="append what happens to a file, for `netrun history`")
     checks = command(validate, many=True)
     checks.add_argument("--no-resolve", action="store_true", help="import nothing: check the text alone")
     shows = command(show)
@@ -400,8 +458,12 @@ def parser() -> ArgumentParser:
     command(fmt, many=True).add_argument(
         "--check", action="store_true", help="change nothing; exit 1 if there is something to change"
     )
-    command(schema, file=False)
-    command(completion, file=False).add_argument("shell", choices=list(_COMPLETIONS), help="the shell")
+    tells = command(history, file="a file of JSON lines that a net has written")
+    tells.add_argument("--node", metavar="NODE", help="those of one node")
+    tells.add_argument("--failed", action="store_true", help="those that failed")
+    tells.add_argument("--follow", action="store_true", help="go on with what is written to it, until Ctrl-C")
+    command(schema, file="")
+    command(completion, file="").add_argument("shell", choices=list(_COMPLETIONS), help="the shell")
     for each in (runs, checks):
         each.add_argument(
             "--allow",

@@ -6,11 +6,12 @@ __all__ = ['batch', 'broadcast', 'filter', 'from_function', 'merge', 'route', 's
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from netrun_sim import MaxSalvos, PacketCount, Port, PortState, SalvoCondition, SalvoConditionTerm
 
-from .core import FactoryError
+from .core import ConfigError, FactoryError
 from .driver import is_async, is_generator
 
 # %% pts/10c_factories.pct.py 4
@@ -216,6 +217,31 @@ def _together(parameters: dict[str, bool]) -> dict[str, SalvoCondition]:
     )
 
 # %% pts/10c_factories.pct.py 15
+_TOWER: dict[Any, Any] = {float: float | int, complex: complex | float | int}
+
+
+def _checkable(hint: Any) -> Any:
+    """An annotation as the type of a port, or None where values cannot be checked for it."""
+    from .port_types import port_type
+
+    if get_origin(hint) in (Union, UnionType):
+        parts = [_checkable(part) if part is not NoneType else part for part in get_args(hint)]
+        return None if None in parts else Union[tuple(parts)]  # noqa: UP007
+    try:
+        return None if port_type(hint) is None else _TOWER.get(hint, hint)
+    except (ConfigError, TypeError):
+        return None
+
+
+def _hints(func: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function that are types of ports; none, where they cannot be read."""
+    try:
+        hints = get_type_hints(func)
+    except Exception:  # names that are known to type checkers only; then nothing is checked
+        return {}
+    return {name: checkable for name, hint in hints.items() if (checkable := _checkable(hint)) is not None}
+
+# %% pts/10c_factories.pct.py 16
 class from_function:
     """A plain function: its parameters are input ports, and what it returns goes to `out`."""
 
@@ -230,6 +256,13 @@ class from_function:
     def get_node_funcs(func: Callable[..., Any]) -> Functions:
         """Its functions."""
         return _applied(func, _by_name, _nothing if _returns_nothing(func) else _result)
+
+    @staticmethod
+    def get_port_types(func: Callable[..., Any]) -> dict[str, dict[str, Any]]:
+        """The types of its ports."""
+        hints, parameters = _hints(func), _parameters(func)
+        returned = {} if _returns_nothing(func) or "return" not in hints else {"out": hints["return"]}
+        return {"in_ports": {name: hints[name] for name in parameters if name in hints}, "out_ports": returned}
 
 
 class filter:

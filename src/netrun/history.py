@@ -462,7 +462,7 @@ def _warn(text: str) -> None:
 
         getLogger("netrun").error("%s", text)
 
-# %% pts/07_history.pct.py 18
+# %% pts/07_history.pct.py 19
 _DIGEST = 256  # records that may be fresh, where there is no file
 _LINES_A_RECORD = 5  # about so many, see `history_chunk_size`
 

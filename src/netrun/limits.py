@@ -9,6 +9,9 @@ from .core import NodeConfig
 from .execution import Attempt, Limit
 
 # %% pts/06_limits.pct.py 4
+_SOON = 0.005  # seconds after which to ask again about a call that is on its way
+
+
 class Pace:
     """Attempts begin at least `1 / rate` seconds apart."""
 
@@ -27,7 +30,7 @@ class Pace:
         if self._last is not None and self._last.begun is not None:
             self._begun, self._last = max(self._begun, self._last.begun), None
         moment = self._begun + self._gap
-        return moment if self._last is None or now < moment else now + self._gap / 8
+        return moment if self._last is None or now < moment else now + max(self._gap / 8, _SOON)
 
     def since(self, now: float) -> float:
         """How many seconds ago the last one began; infinite where there was none."""

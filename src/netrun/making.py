@@ -56,6 +56,7 @@ class Made(NamedTuple):
     args: Mapping[str, Any]
     spec: dict[str, Any]
     functions: tuple[Any, Any, Any, Any]
+    types: Mapping[tuple[str, str], Any] = {}  # by "in_ports" or "out_ports" and the port's name
 
 
 _made: WeakKeyDictionary[Any, list[Made]] = WeakKeyDictionary()  # by node function
@@ -99,11 +100,24 @@ def make_node(path: str, args: Mapping[str, Any], allow: Iterable[str] | None = 
         raise FactoryError(
             path, f"get_node_funcs must return {', '.join(FUNCTIONS)}, each may be None; not {functions!r:.200}"
         )
-    made = Made(path, dict(given), spec, tuple(functions))
+    made = Made(path, dict(given), spec, tuple(functions), _types_of(path, factory, given))
     with suppress(TypeError):  # what cannot be referred to weakly, None too, is not known again
         kept = made._replace(functions=(None, *functions[1:]))  # what holds its own key would stay for ever
         _made.setdefault(functions[0], []).append(kept)
     return made
+
+
+def _types_of(path: str, factory: Any, args: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """The types of ports that a factory gives, if it does."""
+    if not hasattr(factory, "get_port_types"):
+        return {}
+    types = _call(path, factory.get_port_types, args)
+    sides = ("in_ports", "out_ports")
+    if not isinstance(types, Mapping) or any(side not in sides for side in types):
+        raise FactoryError(
+            path, f"get_port_types must return a dict with in_ports, out_ports or both, not {types!r:.200}"
+        )
+    return {(side, port): spec for side in types for port, spec in types[side].items()}
 
 
 def made_by_factory(functions: tuple[Any, ...]) -> list[Made]:

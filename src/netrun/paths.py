@@ -38,6 +38,11 @@ def _is_in(name: str, allow: Iterable[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in allow)
 
 
+def packages(allow: str | Iterable[str] | None) -> list[str] | None:
+    """What `allow` says, as a list: one name is one package, not its letters."""
+    return None if allow is None else [allow] if isinstance(allow, str) else list(allow)
+
+
 def _refused(path: str, message: str) -> ImportPathError:
     return ImportPathError(path, [DslFinding(message)])
 
@@ -88,7 +93,7 @@ def resolve_path(path: str, allow: Iterable[str] | None = None, may_be_module: b
     Raises `ImportPathError` for what is no path, leads to nothing, or is not allowed (nothing is imported then), and for a
     module whose import raises, chained.
     """
-    allowed = None if allow is None else list(allow)
+    allowed = packages(allow)
     problem = path_problem(path, may_be_module)
     if problem is not None:
         raise _refused(str(path)[:_LONGEST], problem)

@@ -3,6 +3,7 @@
 __all__ = ['LogEntry', 'current_epoch']
 
 # %% pts/01b_prints.pct.py 2
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,15 @@ def current_epoch() -> Epoch | None:
     worker processes too."""
     holder = CURRENT.get()
     return None if holder is None else holder.epoch
+
+
+def _forget() -> None:
+    """In a process that was forked off: what it prints is nobody's here, so it goes to stdout."""
+    CURRENT.set(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 # %% pts/01b_prints.pct.py 6
 @dataclass(frozen=True, slots=True)

@@ -316,8 +316,29 @@ class Nodes(Options):
         return {name: self._port((*path, name), port) for name, port in value.items()}
 
     def _port(self, path: Path, value: Any) -> PortDefinition:
-        table = self.table(path, value, ["slots"])
-        return PortDefinition(self.whole((*path, "slots"), table["slots"], 0) if "slots" in table else None)
+        table = self.table(path, value, ["slots", "type"])
+        slots = self.whole((*path, "slots"), table["slots"], 0) if "slots" in table else None
+        return PortDefinition(slots, self._type((*path, "type"), table["type"]) if "type" in table else None)
+
+    def _type(self, path: Path, value: Any) -> Any:
+        """A port's type: a class by its name or its path, alone or in a table."""
+        from .port_types import port_type
+
+        name = value.get("class") if isinstance(value, dict) else value
+        if isinstance(name, str) and "." in name:
+            if self.path((*path, "class") if isinstance(value, dict) else path, name) is None:
+                return None
+            value_there = {**value, "class": "found_later"} if isinstance(value, dict) else "found_later"
+        else:
+            value_there = value
+        if isinstance(value, (str, dict)):
+            try:
+                port_type(value_there)
+            except ConfigError as error:
+                self.wrong.value(path, _as_text(error.what))
+            return value
+        self.a(str, path, value, "the name of a class, its import path, or a table with `class`")
+        return None
 
     def _conditions(
         self, path: Path, value: Any, side: str, ports: dict[str, Any] | None

@@ -13,7 +13,7 @@ from weakref import finalize
 
 from netrun_sim import PacketNotFoundError
 
-from .core import ConfigError
+from .core import ConfigError, check_size
 from .history import HistoryEntry, HistoryFile, Recorder, read_entries
 
 # %% pts/07b_views.pct.py 4
@@ -294,11 +294,6 @@ def _nanoseconds(moment: str) -> int:
     return int(at.replace(microsecond=0).timestamp()) * 10**9 + at.microsecond * 1000
 
 # %% pts/07b_views.pct.py 17
-def _check_size(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name} must be a whole number from {least} on, not {value!r}.")
-
-# %% pts/07b_views.pct.py 18
 class EventHistory:
     """What has happened in a net: `net.history`.
 
@@ -319,8 +314,8 @@ class EventHistory:
         chunk_size: int = 100,
         flush_on_pause: bool = True,
     ) -> None:
-        _check_size("history_max_size", max_size, 0)
-        _check_size("history_chunk_size", chunk_size, 1)
+        check_size("history_max_size", max_size, 0)
+        check_size("history_chunk_size", chunk_size, 1)
         if not isinstance(flush_on_pause, bool):
             raise ConfigError(f"history_flush_on_pause must be True or False, not {flush_on_pause!r}.")
         if file is not None and not isinstance(file, (str, os.PathLike)):

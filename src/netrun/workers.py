@@ -17,7 +17,17 @@ from .core import NetStateError, WorkerDied
 from .driver import FINISHED, Report, call, call_with, report_in_time, run_now
 from .execution import Attempt, Ending, Outcome, Task, outcome_of
 from .ledger import Ledger
-from .remote import RemoteNode, is_plain, pack, pack_exception, replay, run_packed, unpack_exception
+from .remote import (
+    RemoteNode,
+    Tell,
+    is_plain,
+    pack,
+    pack_exception,
+    replay,
+    run_packed,
+    take_prints,
+    unpack_exception,
+)
 from .values import run_coroutine
 
 # %% pts/05b_workers.pct.py 4
@@ -100,7 +110,6 @@ class Worker:
     def _work(self) -> None:
         while (job := self._inbox.get()) is not None:
             attempt, report, context = job
-            attempt.begun = self._pool.now()
             outcome = context.run(self._outcome, attempt)
             with self._lock:
                 self.attempt, stopped, self._stopped = None, self._stopped, False
@@ -204,6 +213,7 @@ class ThreadWorker(Worker):
         task = attempt.task
         if task.starts_in_workers():
             self._started.start(task.node_name, task.start_node_func, task.stop_node_func, self._pool.argument)
+        attempt.begun = self._pool.now()
         ended = call(attempt, self._pool.ledger, self._started.run)
         if ended is not FINISHED and ended.error is not None:
             raise ended.error
@@ -233,17 +243,34 @@ class _Served:
     def __init__(self, pool_name: str, worker_name: str) -> None:
         self._pool_name, self._worker_name = pool_name, worker_name
         self._nodes: dict[int, RemoteNode] = {}
+        self._begun: set[int] = set()  # the nodes that have run here
         self.started = Started()
 
     def learn(self, key: int, code: bytes) -> None:
         """Know a node's code under this key."""
         self._nodes[key] = RemoteNode(code)
 
-    def run(self, key: int, message: bytes, blob: bytes) -> tuple[bytes, bytes]:
-        """Run an attempt; start its node first if need be."""
+    def run(
+        self,
+        key: int,
+        message: bytes,
+        blob: bytes,
+        tell: Tell | None = None,
+        begins: Callable[[], object] = lambda: None,
+    ) -> tuple[bytes, bytes]:
+        """Run an attempt; start its node first if need be. `tell` is called with each line that it prints, `begins` when a
+        node's first attempt begins here, since what comes before may take long."""
         node = self._nodes[key]
-        node.before = lambda: self._start(node)
-        return run_packed(node, message, blob, self.started.run)
+        is_first = key not in self._begun
+        self._begun.add(key)
+
+        def before() -> None:
+            self._start(node)
+            if is_first:
+                begins()
+
+        node.before = before
+        return run_packed(node, message, blob, self.started.run, tell)
 
     def _start(self, node: RemoteNode) -> None:
         _, start, stop = node.functions
@@ -266,13 +293,22 @@ def _serve(connection: Any, served: _Served) -> None:
     import sys
 
     number = os.getpid()
+
+    def tell(line: Any) -> None:
+        if os.getpid() == number:  # not where the function has forked
+            connection.send_bytes(pickle.dumps((None, [line])))
+
+    def begins() -> None:
+        connection.send_bytes(pickle.dumps((None, [])))
+
     while True:
         what, *arguments = pickle.loads(connection.recv_bytes())
         if what == "code":
             served.learn(*arguments)
         elif what == "run":
             key, message, blob = arguments
-            answer, values = served.run(key, message, connection.recv_bytes() if blob is None else blob)
+            values = connection.recv_bytes() if blob is None else blob
+            answer, values = served.run(key, message, values, tell, begins)
             _flush(sys.stdout, sys.stderr)
             if os.getpid() != number:
                 os._exit(0)  # the function has forked and returned here as well, where nobody is asked
@@ -321,6 +357,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 # %% pts/05b_workers.pct.py 14
+START_WITHIN = 60.0  # seconds that a process may take until it is ready
 KILL_AFTER = 1.0  # seconds from SIGTERM to SIGKILL
 STOP_WITHIN = 10.0  # seconds that stop functions may take
 
@@ -422,11 +459,12 @@ class ProcessWorker(Worker):
         super().__init__(pool, name)
 
     def _stop_it(self) -> bool:
-        """End the process, unless it is done with the attempt: what unpickling its answer does here cannot be stopped."""
+        """End the process. Not if it is still starting, which is of use to the next attempt; nor if it is done with this
+        one: what unpickling its answer does here cannot be stopped."""
         if self._is_back:
             return False
         process = self._process
-        if process is not None:
+        if process is not None and self._is_ready:
             process.terminate()
             self._killer = Timer(KILL_AFTER, process.kill)
             self._killer.daemon = True
@@ -449,6 +487,7 @@ class ProcessWorker(Worker):
         if len(blob) >= _SMALL:
             return False
         try:
+            attempt.begun = self._pool.now()
             _send(self._connection, ("run", key, message), blob)
         except OSError:  # it has died since; `_run` will see
             return False
@@ -456,9 +495,14 @@ class ProcessWorker(Worker):
 
     def _run(self, attempt: Attempt) -> None:
         try:
-            if not self._is_sent:
-                self._send_it(attempt)
-            answer, values = pickle.loads(self._receive())
+            if not self._is_sent and not self._send_it(attempt):
+                return
+            while (parts := pickle.loads(self._receive()))[
+                0
+            ] is None:  # no answer yet: it has begun, or printed something
+                attempt.begun = attempt.begun or self._pool.now()
+                take_prints(attempt, parts[1])
+            answer, values = parts
             values = self._receive() if values is None else values
         except (EOFError, OSError):
             if self._process is None:
@@ -468,15 +512,21 @@ class ProcessWorker(Worker):
             self._is_back = True
         replay(attempt, answer, values)
 
-    def _send_it(self, attempt: Attempt) -> None:
+    def _send_it(self, attempt: Attempt) -> bool:
+        """Send an attempt, and before it what the process must know. False if it is over before that."""
         key, code = self._pool.code_for(attempt)
         message, blob = pack(attempt, self._pool.ledger.values)
         self._make_ready()
+        if self._stopped:  # it was over before the process was ready
+            return False
         if key not in self._known:
             self._connection.send_bytes(pickle.dumps(("code", key, code)))
             task = attempt.task
             self._known[key] = task.node_name if task.starts_in_workers() and task.stop_node_func is not None else ""
+        else:
+            attempt.begun = self._pool.now()
         _send(self._connection, ("run", key, message), blob)
+        return True
 
     def _make_ready(self) -> None:
         """Have a process that is ready. One that ends before has run nothing yet, so another one is started."""
@@ -485,11 +535,13 @@ class ProcessWorker(Worker):
             if self._is_ready:
                 return
             try:
-                self._receive()
-                self._is_ready = True
-            except EOFError:
+                self._receive(START_WITHIN)
+                with self._lock:
+                    self._is_ready = True
+            except (EOFError, TimeoutError):
+                self._process.kill()
                 if is_last or self._stopped:
-                    raise
+                    raise EOFError from None
                 self._bury()
 
     def _have_process(self) -> None:
@@ -499,10 +551,7 @@ class ProcessWorker(Worker):
         if self._process is None:
             process, self._connection = _start_process(self._method, self._pool.name, self.name)
             self._wait = _waiter(self._connection, process.sentinel)
-            with self._lock:
-                self._process = process
-                if self._stopped:  # meanwhile
-                    process.kill()
+            self._process = process
 
     def _receive(self, timeout: float | None = None) -> Any:
         """The next part of an answer. Raises `EOFError` when the process has ended. (That the pipe is closed does not tell
@@ -532,7 +581,7 @@ class ProcessWorker(Worker):
 
     def _before_next(self, stopped: bool) -> None:
         """A process that has gone is replaced here, so that the next attempt does not wait for it."""
-        if self._process is not None and stopped:
+        if self._killer is not None:
             self._bury()
         if self._process is None and not self._is_ending:
             with suppress(Exception):  # the next attempt will try again, and say so
@@ -624,6 +673,7 @@ class ExecutorWorker(Worker):
     def _submit(self, attempt: Attempt, *arguments: Any) -> Any:
         """What `run_anywhere` answers. It raises nothing, so what is raised here is the executor's own."""
         try:
+            attempt.begun = self._pool.now()
             self._future = self._executor.submit(run_anywhere, self._pool.name, *arguments)
             return self._future.result()
         except Exception as error:
