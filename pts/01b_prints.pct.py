@@ -31,7 +31,7 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -114,6 +114,12 @@ class NodeLog:
             self._characters += len(line)
             while len(lines) > MOST_LINES or self._characters > MOST_CHARACTERS:
                 self._characters -= len(lines.popleft()[2])
+
+    def take_up(self, suffix: str, lines: Iterable[tuple[float, int, str]]) -> None:
+        """Go on from what was printed before, in a net whose ids end so."""
+        self._suffix = suffix
+        for at, number, line in lines:
+            self.add(at, number, line)
 
     def write(self, holder: Holder, text: str) -> None:
         """An attempt has written something: whole lines, or a part of one, which waits for its end."""

@@ -60,7 +60,7 @@ from math import inf
 from threading import TIMEOUT_MAX, Condition, RLock, Thread
 from typing import Any, TypeVar
 
-from netrun.core import NetStateError, NodeExecutionFailed, check_number
+from netrun.core import NetNotPausedError, NetStateError, NodeExecutionFailed, check_number
 from netrun.driver import Driver, Host, ThreadHost, finish, is_cancelled, raise_first, run_now
 from netrun.signals import Guard
 
@@ -224,6 +224,19 @@ class Turns:
     def is_stopped(self) -> bool:
         """Whether the net is stopped for good."""
         return self.state is NetState.STOPPED
+
+    @contextmanager
+    def resting(self, operation: str) -> Iterator[None]:
+        """Nobody drives the net within this. Raises `NetNotPausedError` unless it is PAUSED or STOPPED and nothing runs."""
+        with self._lock:
+            is_paused = self.state in (NetState.PAUSED, NetState.STOPPED)
+            if not is_paused or not self._is_at_rest() or self._engine.running:
+                raise NetNotPausedError(operation)
+            yield
+
+    def rest(self) -> None:
+        """The net is PAUSED: what it goes on with was restored."""
+        self.state = NetState.PAUSED
 
     def must_be_free(self, operation: str) -> None:
         """Raise `NetStateError` unless the net could be driven now."""

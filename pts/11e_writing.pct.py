@@ -158,11 +158,14 @@ Line = tuple[Path, str]
 
 
 def _table(path: Path, data: Mapping[str, Any]) -> Iterator[Line]:
-    """The lines of a table, those of tables with headers last."""
+    """The lines of a table, those of tables with headers last. Conditions keep their order, since it decides which is
+    tried first: where one of them needs a header, all have one."""
     later = []
+    told = {key: None if _has_header((*path, key)) else _lines((*path, key), value) for key, value in data.items()}
+    are_headed = None in told.values() and "".join(map(str, path[-1:])).endswith("_salvo_conditions")
     for key, value in data.items():
-        lines = None if _has_header((*path, key)) else _lines((*path, key), value)
-        if lines is None:
+        lines = told[key]
+        if lines is None or are_headed:
             later.append((key, value))
         else:
             yield from lines

@@ -363,12 +363,12 @@ def test_help_and_version(folder):
     assert netrun(folder, "--version")[1].startswith("netrun ")
 
 
-def interrupted(folder, function, times):
+def interrupted(folder, function, times, *more):
     """What a net says that is interrupted when its function has begun, once or more often."""
     text = NET.replace("app.square", f"app.{function}")
     (folder / "net.toml").write_text(text)
     process = subprocess.Popen(
-        [*MODULE, "run", "net.toml", "--output", "Square.out=-"], cwd=folder, env=environment(False), text=True,
+        [*MODULE, "run", "net.toml", "--output", "Square.out=-", *more], cwd=folder, env=environment(False), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stderr.readline() == "began\n"
@@ -393,6 +393,23 @@ def test_ctrl_c_twice_cancels(folder):
     code, _, err = interrupted(folder, "for_ever", 2)
     assert (code, err.splitlines()[-1]) == (130, "interrupted")
     assert time.monotonic() - begun < 20
+
+
+def test_after_ctrl_c_the_same_command_goes_on_from_the_checkpoint(folder):
+    """All that comes out is written once, at the end; and again where it is asked for again."""
+    saved = ["--checkpoint", "saved"]
+    code, out, err = interrupted(folder, "slowly", 1, *saved)
+    assert (code, out) == (130, "")
+    again = ["run", "net.toml", "--output", "Square.out=-", *saved]
+    for _ in range(2):
+        code, out, err = netrun(folder, *again, "--input", "Square.in=7")
+        assert (code, out) == (0, "0\n1\n2\n3\n")
+        assert err.splitlines()[0] == "note: going on from checkpoint saved; --input is passed over, it is in there"
+    manifest = folder / "saved" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-1])
+    code, out, err = netrun(folder, *again)
+    assert (code, out) == (4, "")
+    assert "file manifest.json: expected" in err
 
 
 def test_ctrl_c_while_it_waits_for_input(folder):

@@ -12,6 +12,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from .core import (
+    CheckpointError,
     ConfigError,
     DslError,
     EpochLimitReached,
@@ -64,6 +65,8 @@ def _trouble_of(error: Exception) -> Trouble:
         return Trouble(f"error: {error}{_where(error.original_exception)}{others}", FAILED)
     if isinstance(error, EpochLimitReached):
         return Trouble(f"error: {error}", FAILED)
+    if isinstance(error, CheckpointError):
+        return Trouble(f"error: {error}", DATA)
     if isinstance(error, (DslError, GraphError, ConfigError, FactoryError, ImportPathError)):
         return Trouble(f"error: {error}{_where(error.__cause__)}", WRONG)
     if isinstance(error, OSError) and not isinstance(error, ImportError) and error.filename is not None:
@@ -104,6 +107,8 @@ def _definition(file: str, args: Namespace) -> "NetDefinition":
     given = dict(map(_setting, getattr(args, "set", ())))
     if getattr(args, "history", None) is not None:
         given["net", "history_file"] = args.history
+    if getattr(args, "checkpoint", None) is not None:
+        given["net", "checkpoint_path"] = args.checkpoint
     if file == "-":
         return NetDefinition.from_toml(_standard_input().read(), "-", given)
     return NetDefinition.from_file(file, given)
@@ -239,10 +244,24 @@ def run(args: Namespace) -> int:
         except ConfigError as error:
             raise Trouble(f"error: {error}", USAGE) from None
         try:
-            net.run(inputs, outputs=[])
-        finally:  # what came out is written, also where something failed
-            out.write({f"{node}.{port}": net.take_outputs(node, port) for node, port in taken})
+            _start(net, inputs, args.checkpoint)
+        finally:  # what came out is written, also where something failed; or it is in the checkpoint
+            if args.checkpoint is None or net.poll().paused_by is None:
+                out.write({f"{node}.{port}": net.take_outputs(node, port) for node, port in taken})
         return _told_rest(net)
+
+
+def _start(net: "Net", inputs: dict[str, list[Any]], checkpoint: str | None) -> None:
+    """Run a net, from its checkpoint on if there is one."""
+    if checkpoint is not None:
+        from .folders import has_folder
+
+        if has_folder(checkpoint):
+            passed_over = "; --input is passed over, it is in there" if inputs else ""
+            _say(f"note: going on from checkpoint {checkpoint}{passed_over}")
+            net.start(resume=True)
+            return
+    net.run(inputs, outputs=[])
 
 
 def _told_rest(net: "Net") -> int:
@@ -402,6 +421,7 @@ def schema(args: Namespace) -> int:
 _EPILOG = """\
 values: `--input Node.port=3` is JSON, else a text; `@file.jsonl` a file of JSON lines, `@-` the standard input.
 Without --output, all that comes out is printed as {"Node.port": value}, one a line.
+With --checkpoint, what came out before an interruption is in the checkpoint, and is written at the end.
 
 exit codes: 0 all went well, 1 a node failed, 2 the command line is not right, 3 the net is not right, 4 a file or a value
 is not right, 130 interrupted: on the first Ctrl-C what has begun ends, on the second it is cancelled.
@@ -410,6 +430,7 @@ examples:
   netrun run net.toml
   netrun run net.toml --input Square.in=@numbers.jsonl --output Square.out=squares.jsonl
   echo '[1, 2]' | netrun run net.toml --input Split.in=@- --output Sum.out=-
+  netrun run net.toml --checkpoint saved --output Square.out=squares.jsonl    # Ctrl-C, and the same again
   netrun run net.toml --set net.max_epochs=100 --set nodes.Square.options.timeout=2.5
 """
 
@@ -448,6 +469,9 @@ def parser() -> ArgumentParser:
         "--output", action="append", default=[], metavar="NODE.PORT=-|FILE", help="where values of an output port go"
     )
     runs.add_argument("--threads", type=int, metavar="N", help="run nodes that have no pool in N threads")
+    runs.add_argument(
+        "--checkpoint", metavar="FOLDER", help="save the net there when it is interrupted or ends, and go on from there"
+    )
     runs.add_argument("--history", metavar="FILE", help="append what happens to a file, for `netrun history`")
     checks = command(validate, many=True)
     checks.add_argument("--no-resolve", action="store_true", help="import nothing: check the text alone")

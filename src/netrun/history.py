@@ -424,6 +424,15 @@ class HistoryFile:
             _warn(f"{self.path}: the last line is torn ({size - whole} bytes), and is cut off.")
             self._cut(whole)
 
+    def last_number(self) -> int:
+        """The number of the record that the last line is of; 0 where there is none."""
+        self._file.seek(max(0, self._file.seek(0, os.SEEK_END) - 65536))
+        last = self._file.read().splitlines()[-1:]
+        try:
+            return int(entry_of(last[0]).id[1:].partition(".")[0]) if last else 0
+        except (ValueError, KeyError):
+            return 0
+
     def _cut(self, size: int) -> None:
         if self._file.seek(0, os.SEEK_END) > size:
             self._file.truncate(size)
@@ -471,11 +480,12 @@ _LINES_A_RECORD = 5  # about so many, see `history_chunk_size`
 
 
 class Chunk(NamedTuple):
-    """Records that were digested together. `first` is the number of the first, `size` how many entries they stand for."""
+    """Records that were digested together. `first` is the number of the first, `size` how many entries they stand for.
+    What comes from a checkpoint is lines already."""
 
     first: int
     size: int
-    records: list[Record]
+    records: list[Record] | str
 
 
 class Recorder:
@@ -563,6 +573,8 @@ class Recorder:
 
     def _written(self, chunk: Chunk) -> str:
         """The lines of a chunk."""
+        if isinstance(chunk.records, str):
+            return chunk.records
         if self._lines is None:
             self._lines = EpochLines(self.suffix)
         return self._lines.write(chunk.first, chunk.records)
@@ -575,10 +587,27 @@ class Recorder:
 
     def entries(self) -> list[HistoryEntry]:
         """What is kept, oldest first."""
+        return [entry_of(line) for line in self.lines(*self.state()[1:])]
+
+    def state(self) -> tuple[int, int, list[Chunk]]:
+        """The number of the next record, how many entries are kept, and what has them, for `lines`."""
         with self._lock:
             size = self.size()
-            lines = "".join([self._written(chunk) for chunk in self._kept]).splitlines()
-        return [entry_of(line) for line in lines[len(lines) - size :]]
+            return self._next, size, list(self._kept)
+
+    def lines(self, size: int, chunks: list[Chunk]) -> list[str]:
+        """What was kept then, as lines."""
+        with self._lock:
+            lines = "".join([self._written(chunk) for chunk in chunks]).splitlines()
+        return lines[len(lines) - size :]
+
+    def take_up(self, suffix: str, number: int, lines: list[str]) -> None:
+        """Go on from what another net has recorded. Numbers that are in the file already are not given again."""
+        with self._lock:
+            self.suffix, self._lines = suffix, None
+            self._next = number if self._file is None else max(number, self._file.last_number() + 1)
+            if lines:
+                self._keep(Chunk(0, len(lines), "".join([line + "\n" for line in lines])))
 
     def close(self) -> None:
         """Write what is fresh, and let go of the file. In a process that was forked it is not ours, and nor is the lock."""
