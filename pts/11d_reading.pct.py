@@ -575,6 +575,7 @@ class Reader(Nodes):
 _LARGEST = 10_000_000  # characters
 _LONGEST_KEY = 64  # names joined by dots
 _DOTS = re.compile(rf"^(?:[^.\n]*\.){{{_LONGEST_KEY}}}", re.MULTILINE)
+_HUGE = re.compile(r"\b0[xob][0-9a-fA-F_]{3500,}")  # Python reads these, and cannot write them in decimal
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _PLAINER = [
     (r"Cannot declare \((.*)\) twice", "this table is declared twice"),
@@ -589,13 +590,23 @@ def data_of(text: str, source: str | None = None) -> dict[str, Any]:
 
     _must_be_sound(text, source)
     try:
-        return tomllib.loads(text)
+        data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DslError([_syntax_finding(text, str(error))], source) from None
     except RecursionError:
         raise DslError([DslFinding("lists or tables are nested too deeply")], source) from None
     except ValueError:  # of what Python can read, but does not
         raise DslError([DslFinding("a number of too many digits")], source) from None
+    if (match := _HUGE.search(text)) is not None and _holds_huge(data):
+        raise DslError([finding_at(text, "a number of too many digits", *match.span())], source)
+    return data
+
+
+def _holds_huge(value: Any) -> bool:
+    """Whether a number in data has more digits than Python writes."""
+    if isinstance(value, (dict, list)):
+        return any(map(_holds_huge, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and value.bit_length() > 14_000
 
 
 def must_be_bounded(size: int, unit: str, source: str | None) -> None:
