@@ -441,3 +441,52 @@ def test_a_byte_order_mark_is_nothing():
     assert NetDefinition.from_toml("\ufeff[nodes.A]\n") == NetDefinition.from_toml("[nodes.A]\n")
     with pytest.raises(DslError, match=r"^line 1, column 1: unknown key `x`"):
         NetDefinition.from_toml("\ufeffx = 1\n")
+
+
+COMMENTED = """\
+edges = [
+    { from = "A.x", to = "C.p" },  # of x
+    # over y
+    { from = "A.y", to = "C.q" },  # of y
+]
+
+[nodes.A]
+out_ports = [
+    "x",  # port x
+    "y",  # port y
+]
+
+[nodes.C]
+in_ports = ['p', 'q'] # kept   as it is
+"""
+
+
+def test_one_edge_changes_alone():
+    """Its meta is put in; the rest of the text is as it was."""
+    definition = NetDefinition.from_toml(COMMENTED)
+    definition.edges[0].meta["a"] = 1
+    assert definition.to_toml() == COMMENTED.replace('"C.p" }', '"C.p", meta = { a = 1 } }')
+
+
+def test_edges_take_their_comments_along():
+    """Where their order is another."""
+    definition = NetDefinition.from_toml(COMMENTED)
+    definition.edges.reverse()
+    lines = definition.to_toml().split("\n")
+    assert lines[1:4] == [
+        "    # over y", '    { from = "A.y", to = "C.q" },  # of y', '    { from = "A.x", to = "C.p" },  # of x'
+    ]  # fmt: skip
+
+
+def test_ports_that_are_added_leave_the_comments_of_the_others():
+    """In the list; and where a table takes its place."""
+    definition = NetDefinition.from_toml(COMMENTED)
+    definition.nodes["A"].out_ports["z"] = netrun.dsl.PortDefinition()
+    text = definition.to_toml()
+    assert "in_ports = ['p', 'q'] # kept   as it is" in text
+    assert '"x",  # port x' in text
+    assert '"y",  # port y' in text
+    definition.nodes["A"].out_ports["z"].slots = 3
+    text = definition.to_toml()
+    assert "# port x" in text
+    assert "# port y" in text
