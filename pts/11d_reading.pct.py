@@ -468,8 +468,10 @@ class Nodes(Options):
             return {value: None}
         if isinstance(value, list):
             names = [(place, name) for place, name in enumerate(value) if self.a(str, (*path, place), name, "a port")]
-            for place, name in names:
+            for count, (place, name) in enumerate(names):
                 self._port_there((*path, place), name, side, ports)
+                if name in [before for _, before in names[:count]]:
+                    self.wrong.value((*path, place), f"port `{name[:100]}` is there twice")
             return {name: None for _, name in names}
         if not self.a(dict, path, value, "the name of a port, a list of names, or a table of counts"):
             return {}
@@ -483,7 +485,7 @@ class Nodes(Options):
     def _max_salvos(self, path: Path, value: Any, side: str) -> int | None:
         if side == "output":
             return None if value == "infinite" else self.whole(path, value, 0, ', or "infinite"')
-        if value != 1 or isinstance(value, bool):
+        if value != 1 or not isinstance(value, int) or isinstance(value, bool):
             self.wrong.value(
                 path, f"an input condition makes one epoch at a time: `max_salvos` is 1, not {_named_kind(value)}"
             )

@@ -563,8 +563,6 @@ def test_one_value_that_is_no_json_takes_no_other_with_it(folder):
     assert (code, out.splitlines()) == (1, ["0.3333333333333333", "1.0"])
     assert "a set that came out at Square.out cannot be written as JSON" in err
     assert "ZeroDivisionError" in err
-    code, out, err = netrun(folder, "run", "net.toml", "--set", "nodes.Count.exec_node_func=other.count")
-    assert code == 3
 
 
 def test_not_a_number_is_no_json(folder):
@@ -641,3 +639,10 @@ def test_streams_that_are_closed_or_full(folder, line, code, message):
         cwd=folder, capture_output=True, text=True, timeout=60, env=environment(),
     )  # fmt: skip
     assert (done.returncode, done.stderr, done.stdout) == (code, message, "")
+
+
+def test_a_file_that_is_no_history_is_told_once(folder):
+    """By the exit code for bad input."""
+    code, out, err = netrun(folder, "history", "net.toml")
+    assert (code, out) == (4, "")
+    assert err == "note: net.toml:1: this is no entry of a history\n"

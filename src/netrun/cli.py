@@ -451,18 +451,22 @@ def history(args: Namespace) -> int:
     """Tell the attempts at epochs that a history file holds."""
     from .history import entry_of
 
+    wrong, right = 0, 0
     with open(args.file, "rb") as file:
         for number, line in enumerate(_whole_lines(file, args.follow), start=1):
             try:
                 entry = entry_of(line)
                 told = _attempt_line(entry.data) if entry.entry_type == "epoch" else None
             except (ValueError, KeyError, TypeError, AttributeError):
-                _say(f"note: {args.file}:{number}: this is no entry of a history")
+                wrong += 1
+                if right or wrong == 1:  # of a file that is no history, one line says it all
+                    _say(f"note: {args.file}:{number}: this is no entry of a history")
                 continue
+            right += 1
             is_wanted = args.node in (None, entry.data.get("node_name"))
             if told is not None and is_wanted and not (args.failed and entry.data["error"] is None):
                 print(told)
-    return 0
+    return DATA if wrong and not right else 0
 
 
 def _whole_lines(file: Any, follow: bool) -> Iterator[bytes]:
