@@ -33,12 +33,19 @@ if TYPE_CHECKING:
     from .flows import Flow
 
 # %% pts/12_net.pct.py 4
+def _ref(node_name: str, port_name: str) -> str:
+    """The name of a port, which no other port has."""
+    from .description import write_ref
+
+    return write_ref(node_name, port_name)
+
+
 class PortNames:
     """The ports of a net by name: inputs, and output ports without an edge."""
 
     def __init__(self, doors: Mapping[str, Door]) -> None:
         self._inputs = {
-            f"{door.node_name}.{port}": (door.node_name, port) for door in doors.values() for port in door.gates
+            _ref(door.node_name, port): (door.node_name, port) for door in doors.values() for port in door.gates
         }
         self._fed = {
             (door.node_name, port)
@@ -47,7 +54,7 @@ class PortNames:
             if any(wire.edge is not None for wire in gate.wires)
         }
         self._outlets = {
-            f"{door.node_name}.{port}": (door.node_name, port)
+            _ref(door.node_name, port): (door.node_name, port)
             for door in doors.values()
             for port, out in door.outs.items()
             if isinstance(out, Outlet)
@@ -75,7 +82,7 @@ class PortNames:
         if matches:
             nodes = ", ".join(repr(node_name) for node_name, _ in matches)
             raise ConfigError(
-                f"more than one node has an input port {name!r}: {nodes}. Name one as 'Node.{name}' in inputs."
+                f"more than one node has an input port {name!r}: {nodes}. Name one as {_ref('Node', name)!r} in inputs."
             )
         raise ConfigError(unknown_name("input port", name, self._inputs))
 
@@ -604,8 +611,8 @@ class Net(Contents):
     ) -> dict[str, list[Any]]:
         """Inject, run, and take what came out.
 
-        inputs: `{"Node.port": values}`. In keywords a port's name alone will do where only one node has it, or only one has
-            it without an edge.
+        inputs: `{"Node.port": values}`, with names that hold dots in quotes: `'"a.b".port'`. In keywords a port's name
+            alone will do where only one node has it, or only one has it without an edge.
         outputs: the `"Node.port"`s to take from; None takes from every output port without an edge.
         sources: start one epoch at each node that has no input ports and a function, unless one is waiting there.
 
@@ -628,7 +635,7 @@ class Net(Contents):
         self.start()
         with self._control.quick.up():
             outputs_taken = self._ledger.take_all(taken)
-        return {f"{node_name}.{port_name}": values for (node_name, port_name), values in outputs_taken.items()}
+        return {_ref(*place): values for place, values in outputs_taken.items()}
 
     @staticmethod
     def from_toml(text: str, resolve: bool = True, allow: Iterable[str] | None = None, **options: Any) -> "Net":
