@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 
 from netrun.context import AsyncNodeExecutionContext, NodeExecutionContext, Recording
 from netrun.core import NotPicklable, WorkerException
-from netrun.acts import _ASK
+from netrun.acts import _ASK, OVER
 from netrun.books import Holder
 from netrun.execution import Attempt, Task
 from netrun.ledger import Consume, Create, Load, Send
@@ -372,6 +372,10 @@ def run_packed(
                 exec_node_func(NodeExecutionContext(holder, recording), epoch.by_port())
     except BaseException as error:
         failure = error
+    if holder is not None:  # a thread that the function left behind acts no more
+        holder.over = OVER
+    if recording is not None:
+        recording.seal()
     printed = [] if holder is None else holder.lines()
     try:
         return _answer(node, recording, failure, printed)

@@ -568,6 +568,56 @@ def test_functions_that_are_set_anew_reach_the_workers() -> None:
     assert net.take_outputs("A", "out") == [(1, "a"), (2, "a")]
 
 
+@pytest.mark.parametrize("kind", ["inline", *KINDS])
+def test_a_thread_left_behind_tears_nothing(kind: str) -> None:
+    """It goes on sending while what was sent is committed: each packet is in the net as a whole, or not at all."""
+
+    def work(ctx, packets):
+        import threading
+
+        number, sent = ctx.consume_packet(packets["in"][0]), threading.Event()
+
+        def more():
+            for k in range(100_000):
+                try:
+                    ctx.send("out", (number, k))
+                except Exception:
+                    return
+                sent.set()
+
+        threading.Thread(target=more, daemon=True).start()
+        sent.wait(10)
+
+    net = pooled(kind, work, range(5), size=1, defer_net_actions=True)
+    net.start()
+    net._ledger.check()
+    status = net.poll()
+    assert (status.finished, status.running, status.startable) == (5, 0, 0)
+    found = net.take_outputs("A", "out")
+    assert [k for _, k in found] == [k for number in range(5) for k in range(sum(n == number for n, _ in found))]
+
+
+@pytest.mark.parametrize("kind", ["inline", *KINDS])
+def test_a_context_that_was_kept_is_dead_in_the_next_attempt(kind: str) -> None:
+    """In a worker process, too."""
+
+    def work(ctx, packets):
+        import builtins
+
+        packet, said = packets["in"][0], None
+        if (kept := vars(builtins).get("_kept_by_a_test")) is not None:
+            try:
+                kept.send("out", "late")
+            except Exception as error:
+                said = type(error).__name__, "its attempt has ended" in str(error)
+        builtins._kept_by_a_test = ctx if ctx.consume_packet(packet) else None  # type: ignore[attr-defined]
+        ctx.send("out", said)
+
+    net = pooled(kind, work, [1, 0], size=1)
+    net.start()
+    assert net.take_outputs("A", "out") == [None, ("NetStateError", True)]
+
+
 # -- with everything else ----------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .context import AsyncNodeExecutionContext, NodeExecutionContext, Recording
 from .core import NotPicklable, WorkerException
-from .acts import _ASK
+from .acts import _ASK, OVER
 from .books import Holder
 from .execution import Attempt, Task
 from .ledger import Consume, Create, Load, Send
@@ -274,6 +274,10 @@ def run_packed(
                 exec_node_func(NodeExecutionContext(holder, recording), epoch.by_port())
     except BaseException as error:
         failure = error
+    if holder is not None:  # a thread that the function left behind acts no more
+        holder.over = OVER
+    if recording is not None:
+        recording.seal()
     printed = [] if holder is None else holder.lines()
     try:
         return _answer(node, recording, failure, printed)
