@@ -29,6 +29,7 @@ from netrun import (
     WorkerDied,
     WorkerException,
 )
+from netrun.workers import Started
 from tests.graphs import edge
 from tests.nets import chain, eventually, join, node, python
 
@@ -616,6 +617,59 @@ def test_a_context_that_was_kept_is_dead_in_the_next_attempt(kind: str) -> None:
     net = pooled(kind, work, [1, 0], size=1)
     net.start()
     assert net.take_outputs("A", "out") == [None, ("NetStateError", True)]
+
+
+class Scaled:
+    """A node function whose `==` says too much, or raises."""
+
+    def __init__(self, factor: int, raises: bool) -> None:
+        self.factor, self.raises = factor, raises
+
+    def __eq__(self, other: object) -> bool:
+        if self.raises:
+            raise ValueError("the truth value is ambiguous")
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, ctx, packets):
+        ctx.send("out", self.factor * ctx.consume_packet(packets["in"][0]))
+
+
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("kind", ["inline", *KINDS])
+def test_what_changed_between_runs_is_seen(kind: str, raises: bool) -> None:
+    """An object that was changed, and another one that is equal to it; in one run, one that is set once more."""
+    scaled = Scaled(2, raises)
+    net = pooled(kind, scaled, [1], size=1)
+    net.start()
+    scaled.factor = 3
+    net.inject_packets("A", "in", [1])
+    net.start()
+    net.set_node_exec("A", Scaled(4, raises))
+    with net:
+        for factor in (4, 5, 6):
+            net.inject_packets("A", "in", [1])
+            net.start()
+            scaled.factor = factor + 1
+            net.set_node_exec("A", scaled)
+    assert net.take_outputs("A", "out") == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_start_functions_are_not_compared_by_equality(raises: bool) -> None:
+    """Another one that is equal is called, too."""
+    started = Started()
+    log: list[int] = []
+
+    class Start(Scaled):
+        def __call__(self, net):
+            log.append(self.factor)
+
+    one, two = Start(1, raises), Start(2, raises)
+    for start in (one, one, two):
+        started.start("A", start, None, "the net")
+    assert log == [1, 2]
 
 
 # -- with everything else ----------------------------------------------------------------------------------------------

@@ -157,7 +157,8 @@ class Started:
 
     def start(self, node_name: str, start: Any, stop: Any, argument: Any) -> None:
         """Call the start function, unless it was called here before. Raises what it raises."""
-        if self._of.get(node_name) == (start, stop) or (start is None and stop is None):
+        known = self._of.get(node_name)
+        if (known is not None and known[0] is start and known[1] is stop) or (start is None and stop is None):
             return
         self._call(start, argument, f"start_node_func of node {node_name!r}")
         self._of[node_name] = start, stop
