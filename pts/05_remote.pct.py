@@ -119,8 +119,9 @@ except NotPicklable as error:
 # %% [markdown]
 # ## Exceptions
 #
-# An exception travels pickled if it survives that; always as the name of its type, its text and its traceback. So one
-# whose `__init__` or `__reduce__` breaks arrives all the same. What the traceback said there is the `__cause__` here.
+# An exception travels pickled if it survives that, with its text and its arguments; always as the name of its type, its text
+# and its traceback. So one whose `__init__` or `__reduce__` breaks arrives all the same, and none says something else here
+# than there. What the traceback said there is the `__cause__` here.
 
 
 # %%
@@ -141,6 +142,14 @@ def _text_of(error: BaseException) -> str:
         return f"(its text cannot be told: {type(second).__name__})"
 
 
+def _said_by(error: BaseException) -> tuple[str, str, str]:
+    """What an exception says, without the addresses of objects. Raises what its arguments raise."""
+    import re
+
+    text, arguments = (re.sub("0x[0-9a-fA-F]+", "0x", said) for said in (_text_of(error), repr(error.args)))
+    return type(error).__name__, text, arguments
+
+
 def pack_exception(error: BaseException) -> tuple[Any, ...]:
     """An exception as builtins."""
     import traceback
@@ -148,7 +157,7 @@ def pack_exception(error: BaseException) -> tuple[Any, ...]:
     try:
         pickled = to_bytes([error])
         (again,) = pickle.loads(pickled)
-        survives = type(again).__name__ == type(error).__name__
+        survives = _said_by(again) == _said_by(error)
     except Exception:
         survives = False
     try:
@@ -189,6 +198,14 @@ assert repr(over_there) == "ValueError('bad line')" and "raise error" in str(ove
 stand_in = unpack_exception(pack_exception(raised(Stubborn(1, 2))))
 assert isinstance(stand_in, WorkerException)
 print(stand_in)
+
+
+class NotReachable(Exception):
+    def __init__(self, host):
+        super().__init__(f"cannot reach {host}")  # pickle would call it with this text as the host
+
+
+assert str(unpack_exception(pack_exception(raised(NotReachable("db7"))))) == "NotReachable: cannot reach db7"
 
 # %% [markdown]
 # ## A node's code

@@ -52,7 +52,7 @@ from typing import Any
 from netrun.context import Recording
 from netrun.core import ConfigError, NetStateError, unknown_name
 from netrun.driver import Driver, Report
-from netrun.execution import Attempt, Task
+from netrun.execution import Attempt, Outcome, Task, outcome_of
 from netrun.remote import code_of
 from netrun.workers import STOP_WITHIN, ExecutorWorker, ProcessWorker, ThreadWorker, Worker
 
@@ -180,7 +180,11 @@ class Pool:
             workers, self._workers, self._idle = self._workers, [], []
         for worker in workers:
             worker.end()
-        return [worker for worker in workers if not worker.is_abandoned]
+        awaited = [worker for worker in workers if not worker.is_abandoned]
+        for worker in workers:
+            if worker not in awaited:
+                worker.leave()
+        return awaited
 
 
 def _are_same(these: tuple[Any, ...], those: tuple[Any, ...]) -> bool:
@@ -300,6 +304,7 @@ class Pools:
             if worker.wait(max(0.0, end - monotonic())):
                 errors += worker.errors
             else:
+                worker.leave()
                 what = f"the stop functions in worker {worker.name!r} did not end within {STOP_WITHIN:g} s"
                 errors.append(NetStateError("stop", what))
         return errors
@@ -344,9 +349,15 @@ class Room:
     def ended(self, attempt: Attempt) -> None:
         """The worker itself says when it is free."""
 
-    def begin(self, attempt: Attempt, report: Report) -> None:
-        """Let the worker run it. Its outcome will be reported."""
-        attempt.worker.give(attempt, report)
+    def begin(self, attempt: Attempt, report: Report) -> Outcome | None:
+        """Let the worker run it. Its outcome will be reported; it is returned if the machine has no thread for the
+        worker."""
+        try:
+            attempt.worker.give(attempt, report)
+        except RuntimeError as error:
+            attempt.worker.give_up()
+            return outcome_of(attempt, error)
+        return None
 
 
 # %% [markdown]

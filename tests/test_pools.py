@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import loky
@@ -670,6 +671,108 @@ def test_start_functions_are_not_compared_by_equality(raises: bool) -> None:
     for start in (one, one, two):
         started.start("A", start, None, "the net")
     assert log == [1, 2]
+
+
+def test_no_thread_left_for_a_worker_fails_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing else: the books hold, and the worker gets its thread later."""
+    start, are_left = threading.Thread.start, [False]
+
+    def scarce(self: threading.Thread) -> None:
+        if self.name.startswith("netrun p-") and not are_left[0]:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    net = pooled("thread", lambda ctx, packets: ctx.consume_packet(packets["in"][0]), range(3), on_error="continue")
+    with net:
+        net.start()
+        net._ledger.check()
+        status = net.poll()
+        assert (status.failed, status.running, status.startable, status.pools["p"].busy) == (3, 0, 0, 0)
+        assert {str(letter.exception) for letter in net.dead_letter_queue} == {"can't start new thread"}
+        are_left[0] = True
+        net.inject_packets("A", "in", range(3))
+        net.start()
+        assert net.poll().finished == 3
+
+
+def test_a_stop_function_that_fails_after_the_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Of a thread that was abandoned and comes back when nobody waits for it."""
+    gate = threading.Event()
+
+    def stop(net):
+        raise OSError("lost data")
+
+    net = pooled("thread", lambda ctx, packets: gate.wait(20), [1], size=1, timeout=0.2, on_error="continue")
+    net.set_node_exec("A", lambda ctx, packets: gate.wait(20), None, stop)
+    net.start()
+    assert "lost data" not in caplog.text
+    gate.set()
+    eventually(lambda: "lost data" in caplog.text)
+
+
+def test_sigterm_ends_a_forked_worker() -> None:
+    """It does not have the handler of the net that it was forked from."""
+
+    def work(ctx, packets):
+        import signal
+
+        if ctx.consume_packet(packets["in"][0]) == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(20)
+        ctx.send("out", signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+
+    net = pooled("fork", work, [0, 1], size=1, on_error="continue")
+    net.start()
+    assert net.take_outputs("A", "out") == [True]
+    (letter,) = net.dead_letter_queue
+    assert isinstance(letter.exception, WorkerDied)
+    assert letter.exception.exitcode == -15
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_the_interpreter_ends_while_workers_run(method: str) -> None:
+    """It kills them, and starts no others in their place, which nobody would end."""
+    script = f"""
+        import time
+        from netrun import Net
+        from tests.nets import chain
+
+        def work(ctx, packets):
+            import time
+            time.sleep(60)
+
+        net = Net(chain("A"), process_pools={{"p": {{"size": 2, "start_method": {method!r}}}}}, on_error="continue")
+        net.set_node_exec("A", work)
+        net.set_node_config("A", pool="p")
+        net.inject_packets("A", "in", range(8))
+        net.start(threaded=True)
+        time.sleep(1)
+        print("the end")
+    """
+    assert "the end" in python(dedent(script))
+
+
+class Misreported(Exception):
+    """Pickle makes one with another text."""
+
+    def __init__(self, host):
+        super().__init__(f"cannot reach {host}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_exception_says_here_what_it_said_there(kind: str) -> None:
+    """Also if pickling would change that."""
+
+    def work(ctx, packets):
+        raise Misreported("db7") if ctx.consume_packet(packets["in"][0]) else ValueError("as it is", 3)
+
+    net = pooled(kind, work, [1, 0], size=1, on_error="continue")
+    net.start()
+    one, other = (letter.exception for letter in net.dead_letter_queue)
+    assert str(one).removeprefix("Misreported: ") == "cannot reach db7"
+    assert type(other) is ValueError
+    assert other.args == ("as it is", 3)
 
 
 # -- with everything else ----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any
 from .context import Recording
 from .core import ConfigError, NetStateError, unknown_name
 from .driver import Driver, Report
-from .execution import Attempt, Task
+from .execution import Attempt, Outcome, Task, outcome_of
 from .remote import code_of
 from .workers import STOP_WITHIN, ExecutorWorker, ProcessWorker, ThreadWorker, Worker
 
@@ -139,7 +139,11 @@ class Pool:
             workers, self._workers, self._idle = self._workers, [], []
         for worker in workers:
             worker.end()
-        return [worker for worker in workers if not worker.is_abandoned]
+        awaited = [worker for worker in workers if not worker.is_abandoned]
+        for worker in workers:
+            if worker not in awaited:
+                worker.leave()
+        return awaited
 
 
 def _are_same(these: tuple[Any, ...], those: tuple[Any, ...]) -> bool:
@@ -253,6 +257,7 @@ class Pools:
             if worker.wait(max(0.0, end - monotonic())):
                 errors += worker.errors
             else:
+                worker.leave()
                 what = f"the stop functions in worker {worker.name!r} did not end within {STOP_WITHIN:g} s"
                 errors.append(NetStateError("stop", what))
         return errors
@@ -289,6 +294,12 @@ class Room:
     def ended(self, attempt: Attempt) -> None:
         """The worker itself says when it is free."""
 
-    def begin(self, attempt: Attempt, report: Report) -> None:
-        """Let the worker run it. Its outcome will be reported."""
-        attempt.worker.give(attempt, report)
+    def begin(self, attempt: Attempt, report: Report) -> Outcome | None:
+        """Let the worker run it. Its outcome will be reported; it is returned if the machine has no thread for the
+        worker."""
+        try:
+            attempt.worker.give(attempt, report)
+        except RuntimeError as error:
+            attempt.worker.give_up()
+            return outcome_of(attempt, error)
+        return None

@@ -82,6 +82,14 @@ def _text_of(error: BaseException) -> str:
         return f"(its text cannot be told: {type(second).__name__})"
 
 
+def _said_by(error: BaseException) -> tuple[str, str, str]:
+    """What an exception says, without the addresses of objects. Raises what its arguments raise."""
+    import re
+
+    text, arguments = (re.sub("0x[0-9a-fA-F]+", "0x", said) for said in (_text_of(error), repr(error.args)))
+    return type(error).__name__, text, arguments
+
+
 def pack_exception(error: BaseException) -> tuple[Any, ...]:
     """An exception as builtins."""
     import traceback
@@ -89,7 +97,7 @@ def pack_exception(error: BaseException) -> tuple[Any, ...]:
     try:
         pickled = to_bytes([error])
         (again,) = pickle.loads(pickled)
-        survives = type(again).__name__ == type(error).__name__
+        survives = _said_by(again) == _said_by(error)
     except Exception:
         survives = False
     try:
