@@ -389,10 +389,12 @@ def run_packed(
                 exec_node_func(NodeExecutionContext(holder, recording), epoch.by_port())
     except BaseException as error:
         failure = error
-    if holder is not None:  # a thread that the function left behind acts no more
-        holder.over = OVER
-    if recording is not None:
+    if (
+        recording is not None
+    ):  # first, so that what a thread that was left behind does is there as a whole or not at all
         recording.seal()
+    if holder is not None:
+        holder.over = OVER
     printed = [] if holder is None else holder.lines()
     try:
         return _answer(node, recording, failure, printed)
