@@ -120,7 +120,7 @@ except NotPicklable as error:
 # ## Exceptions
 #
 # An exception travels pickled if it survives that, with its text and its arguments; always as the name of its type, its text
-# and its traceback. So one whose `__init__` or `__reduce__` breaks arrives all the same, and none says something else here
+# and its traceback, and the names of its classes, by which `retry_on` knows it. So one whose `__init__` or `__reduce__` breaks arrives all the same, and none says something else here
 # than there. What the traceback said there is the `__cause__` here.
 
 
@@ -164,13 +164,14 @@ def pack_exception(error: BaseException) -> tuple[Any, ...]:
         trace = "".join(traceback.format_exception(error))
     except Exception:  # its text breaks, or that of one of its causes
         trace = "".join(traceback.format_tb(error.__traceback__))
-    return pickled if survives else None, type(error).__qualname__, _text_of(error), trace
+    kinds = tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    return pickled if survives else None, type(error).__qualname__, _text_of(error), trace, kinds
 
 
 def unpack_exception(packed: tuple[Any, ...]) -> BaseException:
     """The exception again, or one that stands for it."""
-    pickled, type_name, text, trace = packed
-    error: BaseException = WorkerException(type_name, text)
+    pickled, type_name, text, trace, kinds = packed
+    error: BaseException = WorkerException(type_name, text, kinds)
     if pickled is not None:
         try:
             (error,) = pickle.loads(pickled)
@@ -196,7 +197,7 @@ def raised(error):
 over_there = unpack_exception(pack_exception(raised(ValueError("bad line"))))
 assert repr(over_there) == "ValueError('bad line')" and "raise error" in str(over_there.__cause__)
 stand_in = unpack_exception(pack_exception(raised(Stubborn(1, 2))))
-assert isinstance(stand_in, WorkerException)
+assert isinstance(stand_in, WorkerException) and stand_in.stands_for(Stubborn) and not stand_in.stands_for(OSError)
 print(stand_in)
 
 

@@ -1126,6 +1126,22 @@ def test_an_exception_that_cannot_travel_arrives_all_the_same(kind: str, error: 
     net.take_outputs("A", "out")
 
 
+@pytest.mark.parametrize(("kind", "retry_on", "attempts"), [
+    ("thread", BreaksInInit, 2), ("process", BreaksInInit, 2), ("process", Exception, 2), ("process", OSError, 1),
+])  # fmt: skip
+def test_retry_on_knows_what_could_not_be_brought_over(kind: str, retry_on: Any, attempts: int) -> None:
+    """By the names of its classes."""
+
+    def work(ctx, packets):
+        raise BreaksInInit(1, 2)
+
+    net = pooled(kind, work, [1], size=1, on_error="continue", retries=1, defer_net_actions=True)
+    net.set_node_config("A", retry_on=retry_on)
+    net.start()
+    (letter,) = net.dead_letter_queue
+    assert letter.retry_count + 1 == attempts
+
+
 class Hostile:
     """Unpickling it fails: in the worker, or back here."""
 

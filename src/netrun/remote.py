@@ -104,13 +104,14 @@ def pack_exception(error: BaseException) -> tuple[Any, ...]:
         trace = "".join(traceback.format_exception(error))
     except Exception:  # its text breaks, or that of one of its causes
         trace = "".join(traceback.format_tb(error.__traceback__))
-    return pickled if survives else None, type(error).__qualname__, _text_of(error), trace
+    kinds = tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    return pickled if survives else None, type(error).__qualname__, _text_of(error), trace, kinds
 
 
 def unpack_exception(packed: tuple[Any, ...]) -> BaseException:
     """The exception again, or one that stands for it."""
-    pickled, type_name, text, trace = packed
-    error: BaseException = WorkerException(type_name, text)
+    pickled, type_name, text, trace, kinds = packed
+    error: BaseException = WorkerException(type_name, text, kinds)
     if pickled is not None:
         try:
             (error,) = pickle.loads(pickled)
