@@ -245,11 +245,18 @@ class NotPicklable(NetrunRuntimeError):
 
 
 class WorkerException(NetrunRuntimeError):
-    """Stands for an exception of a worker process that could not be brought over. Its traceback is the `__cause__`."""
+    """Stands for an exception of a worker process that could not be brought over. Its traceback is the `__cause__`.
 
-    def __init__(self, type_name: str, text: str) -> None:
-        super().__init__(type_name, text)
-        self.type_name, self.text = type_name, text
+    kinds: the full names of the exception's class and of its bases, by which `retry_on` knows it.
+    """
+
+    def __init__(self, type_name: str, text: str, kinds: tuple[str, ...] = ()) -> None:
+        super().__init__(type_name, text, kinds)
+        self.type_name, self.text, self.kinds = type_name, text, kinds
+
+    def stands_for(self, kind: type[BaseException]) -> bool:
+        """Whether the exception was of this class."""
+        return f"{kind.__module__}.{kind.__qualname__}" in self.kinds
 
     def __str__(self) -> str:
         return f"{self.type_name}: {self.text}" if self.text else self.type_name

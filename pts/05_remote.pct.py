@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 
 from netrun.context import AsyncNodeExecutionContext, NodeExecutionContext, Recording
 from netrun.core import NotPicklable, WorkerException
-from netrun.acts import _ASK
+from netrun.acts import _ASK, OVER
 from netrun.books import Holder
 from netrun.execution import Attempt, Task
 from netrun.ledger import Consume, Create, Load, Send
@@ -119,8 +119,9 @@ except NotPicklable as error:
 # %% [markdown]
 # ## Exceptions
 #
-# An exception travels pickled if it survives that; always as the name of its type, its text and its traceback. So one
-# whose `__init__` or `__reduce__` breaks arrives all the same. What the traceback said there is the `__cause__` here.
+# An exception travels pickled if it survives that, with its text and its arguments; always as the name of its type, its text
+# and its traceback, and the names of its classes, by which `retry_on` knows it. So one whose `__init__` or `__reduce__` breaks arrives all the same, and none says something else here
+# than there. What the traceback said there is the `__cause__` here.
 
 
 # %%
@@ -141,6 +142,14 @@ def _text_of(error: BaseException) -> str:
         return f"(its text cannot be told: {type(second).__name__})"
 
 
+def _said_by(error: BaseException) -> tuple[str, str, str]:
+    """What an exception says, without the addresses of objects. Raises what its arguments raise."""
+    import re
+
+    text, arguments = (re.sub("0x[0-9a-fA-F]+", "0x", said) for said in (_text_of(error), repr(error.args)))
+    return type(error).__name__, text, arguments
+
+
 def pack_exception(error: BaseException) -> tuple[Any, ...]:
     """An exception as builtins."""
     import traceback
@@ -148,20 +157,21 @@ def pack_exception(error: BaseException) -> tuple[Any, ...]:
     try:
         pickled = to_bytes([error])
         (again,) = pickle.loads(pickled)
-        survives = type(again).__name__ == type(error).__name__
+        survives = _said_by(again) == _said_by(error)
     except Exception:
         survives = False
     try:
         trace = "".join(traceback.format_exception(error))
     except Exception:  # its text breaks, or that of one of its causes
         trace = "".join(traceback.format_tb(error.__traceback__))
-    return pickled if survives else None, type(error).__qualname__, _text_of(error), trace
+    kinds = tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    return pickled if survives else None, type(error).__qualname__, _text_of(error), trace, kinds
 
 
 def unpack_exception(packed: tuple[Any, ...]) -> BaseException:
     """The exception again, or one that stands for it."""
-    pickled, type_name, text, trace = packed
-    error: BaseException = WorkerException(type_name, text)
+    pickled, type_name, text, trace, kinds = packed
+    error: BaseException = WorkerException(type_name, text, kinds)
     if pickled is not None:
         try:
             (error,) = pickle.loads(pickled)
@@ -187,8 +197,16 @@ def raised(error):
 over_there = unpack_exception(pack_exception(raised(ValueError("bad line"))))
 assert repr(over_there) == "ValueError('bad line')" and "raise error" in str(over_there.__cause__)
 stand_in = unpack_exception(pack_exception(raised(Stubborn(1, 2))))
-assert isinstance(stand_in, WorkerException)
+assert isinstance(stand_in, WorkerException) and stand_in.stands_for(Stubborn) and not stand_in.stands_for(OSError)
 print(stand_in)
+
+
+class NotReachable(Exception):
+    def __init__(self, host):
+        super().__init__(f"cannot reach {host}")  # pickle would call it with this text as the host
+
+
+assert str(unpack_exception(pack_exception(raised(NotReachable("db7"))))) == "NotReachable: cannot reach db7"
 
 # %% [markdown]
 # ## A node's code
@@ -372,6 +390,12 @@ def run_packed(
                 exec_node_func(NodeExecutionContext(holder, recording), epoch.by_port())
     except BaseException as error:
         failure = error
+    if (
+        recording is not None
+    ):  # first, so that what a thread that was left behind does is there as a whole or not at all
+        recording.seal()
+    if holder is not None:
+        holder.over = OVER
     printed = [] if holder is None else holder.lines()
     try:
         return _answer(node, recording, failure, printed)

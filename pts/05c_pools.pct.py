@@ -31,6 +31,8 @@
 # running.
 #
 # Workers are made when they are needed, and are gone at the end of the run. `with net:` keeps them over several `start()`s.
+# What goes to processes and executors is pickled once in a run, and again when `set_node_exec` is called: a global or an
+# object that a function uses is there as it was then.
 
 # %%
 #|default_exp pools
@@ -42,6 +44,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from math import inf
+from operator import is_
 from threading import Lock
 from time import monotonic
 from typing import Any
@@ -49,7 +52,7 @@ from typing import Any
 from netrun.context import Recording
 from netrun.core import ConfigError, NetStateError, unknown_name
 from netrun.driver import Driver, Report
-from netrun.execution import Attempt, Task
+from netrun.execution import Attempt, Outcome, Task, outcome_of
 from netrun.remote import code_of
 from netrun.workers import STOP_WITHIN, ExecutorWorker, ProcessWorker, ThreadWorker, Worker
 
@@ -88,6 +91,8 @@ class Pool:
         self._refused: dict[Task, None] = {}  # who found no free worker since one became free
         self._coding = Lock()  # of `_codes`
         self._codes: dict[str, tuple[tuple[Any, ...], int, bytes]] = {}  # by node
+        self._run = object()  # another one in each run
+        self._sets: dict[str, object] = {}  # by node: another one each time that its functions are set
         self._next_code, self._next_worker = count(1).__next__, count(1).__next__
 
     def now(self) -> float:
@@ -135,18 +140,32 @@ class Pool:
     def key_of(self, task: Task) -> int | None:
         """The key of a node's code, if that was asked for before."""
         known = self._codes.get(task.node_name)
-        return known[1] if known is not None and known[0] == _functions_of(task) else None
+        return known[1] if known is not None and _are_same(known[0], self._code_is_of(task)) else None
 
     def code_for(self, attempt: Attempt) -> tuple[int, bytes]:
-        """The code of an attempt's node and its key, pickled once for all workers."""
+        """The code of an attempt's node and its key, pickled once in a run for all workers. It keeps its key as long as it
+        is the same, so that a worker that knows it goes on with it."""
         task = attempt.task
-        functions = _functions_of(task)
+        made_of = self._code_is_of(task)
         with self._coding:
             known = self._codes.get(task.node_name)
-            if known is None or known[0] != functions:
+            if known is None or not _are_same(known[0], made_of):
                 code = code_of(task, attempt.epoch, task.starts_in_workers())
-                known = self._codes[task.node_name] = functions, self._next_code(), code
+                key = known[1] if known is not None and known[2] == code else self._next_code()
+                known = self._codes[task.node_name] = made_of, key, code
             return known[1:]
+
+    def forget_code(self, node_name: str | None = None) -> None:
+        """A node's functions were set, or those of all may have changed since the last run: they are pickled afresh."""
+        if node_name is None:
+            self._run = object()
+        else:
+            self._sets[node_name] = object()
+
+    def _code_is_of(self, task: Task) -> tuple[Any, ...]:
+        """What a node's code is made of."""
+        functions = task.exec_node_func, task.start_node_func, task.stop_node_func
+        return *functions, task.starts_in_workers(), task.types, self._run, self._sets.get(task.node_name)
 
     def status(self) -> PoolStatus:
         """What it is doing now."""
@@ -161,12 +180,17 @@ class Pool:
             workers, self._workers, self._idle = self._workers, [], []
         for worker in workers:
             worker.end()
-        return [worker for worker in workers if not worker.is_abandoned]
+        awaited = [worker for worker in workers if not worker.is_abandoned]
+        for worker in workers:
+            if worker not in awaited:
+                worker.leave()
+        return awaited
 
 
-def _functions_of(task: Task) -> tuple[Any, ...]:
-    """What a node's code is made of."""
-    return task.exec_node_func, task.start_node_func, task.stop_node_func, task.starts_in_workers(), task.types
+def _are_same(these: tuple[Any, ...], those: tuple[Any, ...]) -> bool:
+    """Whether these are the same objects. What users have made is not compared by `==`: equal is not the same, and it may
+    raise."""
+    return all(map(is_, these, those))
 
 
 # %% [markdown]
@@ -266,6 +290,11 @@ class Pools:
         """The tasks that found no free worker."""
         return [task for pool in self._pools.values() for task in pool.refused()]
 
+    def forget_code(self, node_name: str | None = None) -> None:
+        """Pickle a node's functions afresh, or those of all, when they are next needed."""
+        for pool in self._pools.values():
+            pool.forget_code(node_name)
+
     def close(self) -> list[BaseException]:
         """End all workers, after their stop functions. Returns what these raised. Blocks, but not for ever."""
         workers = [worker for pool in self._pools.values() for worker in pool.end()]
@@ -275,6 +304,7 @@ class Pools:
             if worker.wait(max(0.0, end - monotonic())):
                 errors += worker.errors
             else:
+                worker.leave()
                 what = f"the stop functions in worker {worker.name!r} did not end within {STOP_WITHIN:g} s"
                 errors.append(NetStateError("stop", what))
         return errors
@@ -319,9 +349,15 @@ class Room:
     def ended(self, attempt: Attempt) -> None:
         """The worker itself says when it is free."""
 
-    def begin(self, attempt: Attempt, report: Report) -> None:
-        """Let the worker run it. Its outcome will be reported."""
-        attempt.worker.give(attempt, report)
+    def begin(self, attempt: Attempt, report: Report) -> Outcome | None:
+        """Let the worker run it. Its outcome will be reported; it is returned if the machine has no thread for the
+        worker."""
+        try:
+            attempt.worker.give(attempt, report)
+        except RuntimeError as error:
+            attempt.worker.give_up()
+            return outcome_of(attempt, error)
+        return None
 
 
 # %% [markdown]

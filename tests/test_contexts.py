@@ -441,6 +441,20 @@ def test_a_context_is_dead_after_its_epoch_has_finished(bench: Bench, act: Calla
     assert bench.traces() == before
 
 
+@pytest.mark.parametrize("act", [case[1] for case in CALLS], ids=[case[0] for case in CALLS])
+@pytest.mark.parametrize("face", ["sync", "async"])
+def test_nothing_is_written_down_once_a_recording_is_sealed(face: str, act: Callable[[Bench], Any]) -> None:
+    """It is about to be played, and the function has left a thread behind that goes on."""
+    bench = Bench("recorded", face)
+    bench.consume_all()
+    bench.recording.seal()
+    before = bench.traces()
+    with pytest.raises(NetStateError, match="its attempt has ended"):
+        act(bench)
+    assert bench.traces() == before
+    bench.end()
+
+
 def test_a_dead_context_still_answers_questions(bench: Bench) -> None:
     """Facts are no actions."""
     bench.ledger.end_attempt(bench.holder, OVER)

@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import loky
@@ -29,6 +30,7 @@ from netrun import (
     WorkerDied,
     WorkerException,
 )
+from netrun.workers import Started
 from tests.graphs import edge
 from tests.nets import chain, eventually, join, node, python
 
@@ -568,6 +570,211 @@ def test_functions_that_are_set_anew_reach_the_workers() -> None:
     assert net.take_outputs("A", "out") == [(1, "a"), (2, "a")]
 
 
+@pytest.mark.parametrize("kind", ["inline", *KINDS])
+def test_a_thread_left_behind_tears_nothing(kind: str) -> None:
+    """It goes on sending while what was sent is committed: each packet is in the net as a whole, or not at all."""
+
+    def work(ctx, packets):
+        import threading
+
+        number, sent = ctx.consume_packet(packets["in"][0]), threading.Event()
+
+        def more():
+            for k in range(100_000):
+                try:
+                    ctx.send("out", (number, k))
+                except Exception:
+                    return
+                sent.set()
+
+        threading.Thread(target=more, daemon=True).start()
+        sent.wait(10)
+
+    net = pooled(kind, work, range(5), size=1, defer_net_actions=True)
+    net.start()
+    net._ledger.check()
+    status = net.poll()
+    assert (status.finished, status.running, status.startable) == (5, 0, 0)
+    found = net.take_outputs("A", "out")
+    assert [k for _, k in found] == [k for number in range(5) for k in range(sum(n == number for n, _ in found))]
+
+
+@pytest.mark.parametrize("kind", ["inline", *KINDS])
+def test_a_context_that_was_kept_is_dead_in_the_next_attempt(kind: str) -> None:
+    """In a worker process, too."""
+
+    def work(ctx, packets):
+        import builtins
+
+        packet, said = packets["in"][0], None
+        if (kept := vars(builtins).get("_kept_by_a_test")) is not None:
+            try:
+                kept.send("out", "late")
+            except Exception as error:
+                said = type(error).__name__, "its attempt has ended" in str(error)
+        builtins._kept_by_a_test = ctx if ctx.consume_packet(packet) else None  # type: ignore[attr-defined]
+        ctx.send("out", said)
+
+    net = pooled(kind, work, [1, 0], size=1)
+    net.start()
+    assert net.take_outputs("A", "out") == [None, ("NetStateError", True)]
+
+
+class Scaled:
+    """A node function whose `==` says too much, or raises."""
+
+    def __init__(self, factor: int, raises: bool) -> None:
+        self.factor, self.raises = factor, raises
+
+    def __eq__(self, other: object) -> bool:
+        if self.raises:
+            raise ValueError("the truth value is ambiguous")
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, ctx, packets):
+        ctx.send("out", self.factor * ctx.consume_packet(packets["in"][0]))
+
+
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("kind", ["inline", *KINDS])
+def test_what_changed_between_runs_is_seen(kind: str, raises: bool) -> None:
+    """An object that was changed, and another one that is equal to it; in one run, one that is set once more."""
+    scaled = Scaled(2, raises)
+    net = pooled(kind, scaled, [1], size=1)
+    net.start()
+    scaled.factor = 3
+    net.inject_packets("A", "in", [1])
+    net.start()
+    net.set_node_exec("A", Scaled(4, raises))
+    with net:
+        for factor in (4, 5, 6):
+            net.inject_packets("A", "in", [1])
+            net.start()
+            scaled.factor = factor + 1
+            net.set_node_exec("A", scaled)
+    assert net.take_outputs("A", "out") == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_start_functions_are_not_compared_by_equality(raises: bool) -> None:
+    """Another one that is equal is called, too."""
+    started = Started()
+    log: list[int] = []
+
+    class Start(Scaled):
+        def __call__(self, net):
+            log.append(self.factor)
+
+    one, two = Start(1, raises), Start(2, raises)
+    for start in (one, one, two):
+        started.start("A", start, None, "the net")
+    assert log == [1, 2]
+
+
+def test_no_thread_left_for_a_worker_fails_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing else: the books hold, and the worker gets its thread later."""
+    start, are_left = threading.Thread.start, [False]
+
+    def scarce(self: threading.Thread) -> None:
+        if self.name.startswith("netrun p-") and not are_left[0]:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    net = pooled("thread", lambda ctx, packets: ctx.consume_packet(packets["in"][0]), range(3), on_error="continue")
+    with net:
+        net.start()
+        net._ledger.check()
+        status = net.poll()
+        assert (status.failed, status.running, status.startable, status.pools["p"].busy) == (3, 0, 0, 0)
+        assert {str(letter.exception) for letter in net.dead_letter_queue} == {"can't start new thread"}
+        are_left[0] = True
+        net.inject_packets("A", "in", range(3))
+        net.start()
+        assert net.poll().finished == 3
+
+
+def test_a_stop_function_that_fails_after_the_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Of a thread that was abandoned and comes back when nobody waits for it."""
+    gate = threading.Event()
+
+    def stop(net):
+        raise OSError("lost data")
+
+    net = pooled("thread", lambda ctx, packets: gate.wait(20), [1], size=1, timeout=0.2, on_error="continue")
+    net.set_node_exec("A", lambda ctx, packets: gate.wait(20), None, stop)
+    net.start()
+    assert "lost data" not in caplog.text
+    gate.set()
+    eventually(lambda: "lost data" in caplog.text)
+
+
+def test_sigterm_ends_a_forked_worker() -> None:
+    """It does not have the handler of the net that it was forked from."""
+
+    def work(ctx, packets):
+        import signal
+
+        if ctx.consume_packet(packets["in"][0]) == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(20)
+        ctx.send("out", signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+
+    net = pooled("fork", work, [0, 1], size=1, on_error="continue")
+    net.start()
+    assert net.take_outputs("A", "out") == [True]
+    (letter,) = net.dead_letter_queue
+    assert isinstance(letter.exception, WorkerDied)
+    assert letter.exception.exitcode == -15
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_the_interpreter_ends_while_workers_run(method: str) -> None:
+    """It kills them, and starts no others in their place, which nobody would end."""
+    script = f"""
+        import time
+        from netrun import Net
+        from tests.nets import chain
+
+        def work(ctx, packets):
+            import time
+            time.sleep(60)
+
+        net = Net(chain("A"), process_pools={{"p": {{"size": 2, "start_method": {method!r}}}}}, on_error="continue")
+        net.set_node_exec("A", work)
+        net.set_node_config("A", pool="p")
+        net.inject_packets("A", "in", range(8))
+        net.start(threaded=True)
+        time.sleep(1)
+        print("the end")
+    """
+    assert "the end" in python(dedent(script))
+
+
+class Misreported(Exception):
+    """Pickle makes one with another text."""
+
+    def __init__(self, host):
+        super().__init__(f"cannot reach {host}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_exception_says_here_what_it_said_there(kind: str) -> None:
+    """Also if pickling would change that."""
+
+    def work(ctx, packets):
+        raise Misreported("db7") if ctx.consume_packet(packets["in"][0]) else ValueError("as it is", 3)
+
+    net = pooled(kind, work, [1, 0], size=1, on_error="continue")
+    net.start()
+    one, other = (letter.exception for letter in net.dead_letter_queue)
+    assert str(one).removeprefix("Misreported: ") == "cannot reach db7"
+    assert type(other) is ValueError
+    assert other.args == ("as it is", 3)
+
+
 # -- with everything else ----------------------------------------------------------------------------------------------
 
 
@@ -917,6 +1124,22 @@ def test_an_exception_that_cannot_travel_arrives_all_the_same(kind: str, error: 
         )
     assert "in work" in str(found.__cause__)
     net.take_outputs("A", "out")
+
+
+@pytest.mark.parametrize(("kind", "retry_on", "attempts"), [
+    ("thread", BreaksInInit, 2), ("process", BreaksInInit, 2), ("process", Exception, 2), ("process", OSError, 1),
+])  # fmt: skip
+def test_retry_on_knows_what_could_not_be_brought_over(kind: str, retry_on: Any, attempts: int) -> None:
+    """By the names of its classes."""
+
+    def work(ctx, packets):
+        raise BreaksInInit(1, 2)
+
+    net = pooled(kind, work, [1], size=1, on_error="continue", retries=1, defer_net_actions=True)
+    net.set_node_config("A", retry_on=retry_on)
+    net.start()
+    (letter,) = net.dead_letter_queue
+    assert letter.retry_count + 1 == attempts
 
 
 class Hostile:

@@ -5,6 +5,7 @@ __all__ = ['AsyncNodeExecutionContext', 'NodeExecutionContext', 'NodeFailureCont
 # %% pts/01_context.pct.py 2
 from collections.abc import Callable
 from datetime import datetime
+from threading import RLock
 from typing import Any, NoReturn
 
 from netrun_sim import CannotFinishNonEmptyEpochError, PacketNotInAnyNodeError, UnsentOutputSalvoError
@@ -12,6 +13,7 @@ from netrun_sim import CannotFinishNonEmptyEpochError, PacketNotInAnyNodeError, 
 from .core import EpochCancelled
 from .acts import (
     _ASK,
+    OVER,
     find_exit,
     find_sender,
     must_be_packet,
@@ -29,7 +31,7 @@ from .values import PacketValueStore
 class Recording:
     """The acts of an attempt, written down. `commands` is what `Ledger.commit` plays."""
 
-    __slots__ = ("_loaded", "_places", "_values", "commands", "entered")
+    __slots__ = ("_is_sealed", "_loaded", "_lock", "_places", "_values", "commands", "entered")
 
     def __init__(self, holder: Holder, values: PacketValueStore) -> None:
         self.commands: list[Command] = []
@@ -37,13 +39,27 @@ class Recording:
         self._values = values
         self._places: dict[Packet, str | None] = dict.fromkeys(self.entered)  # None: inside, else the output port
         self._loaded: dict[str, list[Packet]] = {}
+        self._lock = RLock()  # of all that is written down
+        self._is_sealed = False
+
+    def seal(self) -> None:
+        """Nothing more is written down. Every act that comes later raises that its attempt is over."""
+        with self._lock:
+            self._is_sealed = True
+
+    def _must_last(self, holder: Holder) -> None:
+        """Raise why nothing more can be written down, if so."""
+        holder.must_last()
+        if self._is_sealed:
+            raise type(OVER)(*OVER.args)
 
     def create(self, holder: Holder, value: Any = None, func: Callable[[], Any] | None = None) -> DeferredPacket:
         """Write down the creation of a packet."""
-        holder.must_last()
         packet = DeferredPacket(value, func)
-        self._places[packet] = None
-        self.commands.append(Create(packet))
+        with self._lock:
+            self._must_last(holder)
+            self._places[packet] = None
+            self.commands.append(Create(packet))
         return packet
 
     def ask(self, holder: Holder, packet: Packet) -> Any:
@@ -68,49 +84,57 @@ class Recording:
             must_fit_in(holder, packet, value, self.has_func(packet))
         if carried is NOTHING and not _is_own(packet):
             self._values.must_be_keepable(packet.id, value)
-        port = self._places.pop(packet)
-        if port is not None:
-            self._loaded[port].remove(packet)
-        self.commands.append(Consume(packet, value))
-        if not _is_own(packet):
-            holder.values[packet] = value
+        with self._lock:
+            self.must_hold(holder, packet)
+            port = self._places.pop(packet)
+            if port is not None:
+                self._loaded[port].remove(packet)
+            self.commands.append(Consume(packet, value))
+            if not _is_own(packet):
+                holder.values[packet] = value
         return value
 
     def load(self, holder: Holder, port: str, packet: Packet) -> None:
         """Write down that a packet is loaded into an output port."""
-        self.must_hold(holder, packet)
-        must_have_port(holder, port)
-        if self._places[packet] is not None:
-            raise PacketNotInAnyNodeError(f"{holder}: {packet!r} is in output port {self._places[packet]!r} already.")
-        if holder.epoch._door.out_types and not self.has_func(packet):
-            must_fit_out(holder, port, packet, self._value_of(packet))
-        self._places[packet] = port
-        self._loaded.setdefault(port, []).append(packet)
-        self.commands.append(Load(packet, port))
+        with self._lock:
+            self.must_hold(holder, packet)
+            must_have_port(holder, port)
+            if self._places[packet] is not None:
+                raise PacketNotInAnyNodeError(
+                    f"{holder}: {packet!r} is in output port {self._places[packet]!r} already."
+                )
+            if holder.epoch._door.out_types and not self.has_func(packet):
+                must_fit_out(holder, port, packet, self._value_of(packet))
+            self._places[packet] = port
+            self._loaded.setdefault(port, []).append(packet)
+            self.commands.append(Load(packet, port))
 
     def send(self, holder: Holder, condition: str) -> None:
         """Write down that an output salvo is sent."""
-        holder.must_last()
-        exit = find_exit(holder, condition)
-        for port, limit in exit.takes:
-            loaded = self._loaded.get(port, [])
-            for packet in loaded[:limit]:
-                del self._places[packet]
-            del loaded[:limit]
-        self.commands.append(Send(exit))
+        with self._lock:
+            self._must_last(holder)
+            exit = find_exit(holder, condition)
+            for port, limit in exit.takes:
+                loaded = self._loaded.get(port, [])
+                for packet in loaded[:limit]:
+                    del self._places[packet]
+                del loaded[:limit]
+            self.commands.append(Send(exit))
 
     def send_value(self, holder: Holder, port: str, value: Any) -> Packet:
         """Write down create, load and send with the one condition that sends this port alone."""
         exit = find_sender(holder, port)
         if holder.epoch._door.out_types:  # before there is a packet that could not be sent
             must_fit_out(holder, port, DeferredPacket(value), value)
-        packet = self.create(holder, value)
-        self.load(holder, port, packet)
-        self.send(holder, exit.name)
+        with self._lock:
+            packet = self.create(holder, value)
+            self.load(holder, port, packet)
+            self.send(holder, exit.name)
         return packet
 
     def commit(self, holder: Holder, ledger: Ledger) -> None:
-        """Let the Ledger play what is written down. Raises what was refused, or which packets would be left."""
+        """Seal it, and let the Ledger play what is written down. Raises what was refused, or which packets would be left."""
+        self.seal()
         self._must_be_empty(holder)
         ledger.commit(holder, self.commands)
 
@@ -138,7 +162,7 @@ class Recording:
 
     def must_hold(self, holder: Holder, packet: Packet) -> None:
         """Raise unless the packet is in the epoch at this point of the recording."""
-        holder.must_last()
+        self._must_last(holder)
         must_be_packet(holder, packet)
         if packet not in self._places:
             raise PacketNotInAnyNodeError(

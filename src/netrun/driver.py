@@ -290,6 +290,10 @@ class PoolsOfStage(Protocol):
         """The tasks that found no free worker."""
         ...
 
+    def forget_code(self, node_name: str | None = None) -> None:
+        """What was pickled of a node, or of all, may not be as it was."""
+        ...
+
     def close(self) -> list[BaseException]:
         """End all workers, after their stop functions. Returns what these raised."""
         ...
@@ -309,6 +313,8 @@ class Stage:
         """Call the start functions. Raises what one raised, after stopping those before it."""
         for task in self._tasks.values():
             self.must_have_pools(task.node_name, task.config)
+        if self.pools is not None:
+            self.pools.forget_code()
         self.is_open = True
         try:
             for task in self._tasks.values():
@@ -318,6 +324,8 @@ class Stage:
 
     def changed(self, task: Task) -> None:
         """A node's functions were set anew: if the run is open, the start function is to be called."""
+        if self.pools is not None:
+            self.pools.forget_code(task.node_name)
         if not self.is_open or task.starts_in_workers():
             return
         if task.start_node_func is not None:

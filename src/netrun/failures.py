@@ -13,7 +13,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from .books import Lazy
-from .core import ConfigError, NetrunRuntimeError, NetStateError, NodeConfig, WorkerDied, _told
+from .core import ConfigError, NetrunRuntimeError, NetStateError, NodeConfig, WorkerDied, WorkerException, _told
 from .driver import Host, is_async, tell
 from .execution import Ending, Outcome
 from .ledger import Ledger
@@ -39,6 +39,11 @@ def retry_delay(config: NodeConfig, retry: int, spread: float = 0.0) -> float:
 MOST_DEATHS = 3  # workers that an epoch may cost
 
 
+def _is_one_of(error: BaseException | None, kinds: tuple[type[BaseException], ...]) -> bool:
+    """Whether an error is of one of these classes, or stands for one that is."""
+    return isinstance(error, kinds) or (isinstance(error, WorkerException) and any(map(error.stands_for, kinds)))
+
+
 class RetryPolicy:
     """The judge of the engine: after how many seconds is a failed attempt made again? None: never.
 
@@ -54,7 +59,7 @@ class RetryPolicy:
         deaths = [error for _, error in outcome.attempt.earlier if isinstance(error, WorkerDied)]
         if retry > config.retries or (isinstance(outcome.error, WorkerDied) and len(deaths) + 1 >= MOST_DEATHS):
             return None
-        if config.retry_on is not None and not isinstance(outcome.error, config.retry_on):
+        if config.retry_on is not None and not _is_one_of(outcome.error, config.retry_on):
             return None
         return retry_delay(config, retry, self._spread() if config.retry_jitter else 0.0)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .context import AsyncNodeExecutionContext, NodeExecutionContext, Recording
 from .core import NotPicklable, WorkerException
-from .acts import _ASK
+from .acts import _ASK, OVER
 from .books import Holder
 from .execution import Attempt, Task
 from .ledger import Consume, Create, Load, Send
@@ -82,6 +82,14 @@ def _text_of(error: BaseException) -> str:
         return f"(its text cannot be told: {type(second).__name__})"
 
 
+def _said_by(error: BaseException) -> tuple[str, str, str]:
+    """What an exception says, without the addresses of objects. Raises what its arguments raise."""
+    import re
+
+    text, arguments = (re.sub("0x[0-9a-fA-F]+", "0x", said) for said in (_text_of(error), repr(error.args)))
+    return type(error).__name__, text, arguments
+
+
 def pack_exception(error: BaseException) -> tuple[Any, ...]:
     """An exception as builtins."""
     import traceback
@@ -89,20 +97,21 @@ def pack_exception(error: BaseException) -> tuple[Any, ...]:
     try:
         pickled = to_bytes([error])
         (again,) = pickle.loads(pickled)
-        survives = type(again).__name__ == type(error).__name__
+        survives = _said_by(again) == _said_by(error)
     except Exception:
         survives = False
     try:
         trace = "".join(traceback.format_exception(error))
     except Exception:  # its text breaks, or that of one of its causes
         trace = "".join(traceback.format_tb(error.__traceback__))
-    return pickled if survives else None, type(error).__qualname__, _text_of(error), trace
+    kinds = tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    return pickled if survives else None, type(error).__qualname__, _text_of(error), trace, kinds
 
 
 def unpack_exception(packed: tuple[Any, ...]) -> BaseException:
     """The exception again, or one that stands for it."""
-    pickled, type_name, text, trace = packed
-    error: BaseException = WorkerException(type_name, text)
+    pickled, type_name, text, trace, kinds = packed
+    error: BaseException = WorkerException(type_name, text, kinds)
     if pickled is not None:
         try:
             (error,) = pickle.loads(pickled)
@@ -274,6 +283,12 @@ def run_packed(
                 exec_node_func(NodeExecutionContext(holder, recording), epoch.by_port())
     except BaseException as error:
         failure = error
+    if (
+        recording is not None
+    ):  # first, so that what a thread that was left behind does is there as a whole or not at all
+        recording.seal()
+    if holder is not None:
+        holder.over = OVER
     printed = [] if holder is None else holder.lines()
     try:
         return _answer(node, recording, failure, printed)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from queue import SimpleQueue
-from threading import Lock, Thread, Timer
+from threading import Event, Lock, Thread, Timer
 from typing import Any, Protocol
 
 from .core import NetStateError, WorkerDied
-from .driver import FINISHED, Report, call, call_with, report_in_time, run_now
+from .driver import FINISHED, Report, _log, call, call_with, report_in_time, run_now
 from .execution import Attempt, Ending, Outcome, Task, outcome_of
 from .ledger import Ledger
 from .remote import (
@@ -72,17 +72,26 @@ class Worker:
         self.attempt: Attempt | None = None
         self.errors: list[BaseException] = []  # of the stop functions, when it has ended
         self._pool = pool
-        self._lock = Lock()  # of `attempt` and `_stopped`
+        self._lock = Lock()  # of `attempt`, `_stopped`, and whether it is left and has ended
         self._is_ending = False
         self._stopped = False  # whether what it runs was stopped from outside, so that nobody waits for its outcome
         self._inbox: SimpleQueue[tuple[Attempt, Report, Context] | None] = SimpleQueue()
-        self._thread = Thread(target=self._work, name=f"netrun {name}", daemon=True)
-        self._thread.start()
+        self._has_ended = self._is_left = False
+        self._thread: Thread | None = None  # there is one from its first attempt on
 
     def give(self, attempt: Attempt, report: Report) -> None:
-        """Let it run an attempt, which sees the context variables of the caller. `report` is called with the outcome."""
+        """Let it run an attempt, which sees the context variables of the caller. `report` is called with the outcome.
+        Raises `RuntimeError` when the machine has no thread left for it."""
+        if self._thread is None:
+            thread = Thread(target=self._work, name=f"netrun {self.name}", daemon=True)
+            thread.start()
+            self._thread = thread
         self.attempt = attempt
         self._inbox.put((attempt, report, copy_context()))
+
+    def give_up(self) -> None:
+        """It got no thread, so it is free again, for another try."""
+        self._pool.give_back(self)
 
     def abandon(self, attempt: Attempt) -> bool:
         """The attempt is over: stop it, if that can be done. If so, its outcome is not reported any more."""
@@ -104,8 +113,21 @@ class Worker:
 
     def wait(self, seconds: float) -> bool:
         """Whether it has ended, or ends within that time."""
+        if self._thread is None:
+            return True
         self._thread.join(seconds)
         return not self._thread.is_alive()
+
+    def leave(self) -> None:
+        """Nobody waits for it to end: what its stop functions raise is logged."""
+        with self._lock:
+            self._is_left = True
+            self._log_errors()
+
+    def _log_errors(self) -> None:
+        if self._is_left and self._has_ended:
+            for error in self.errors:
+                _log().error("worker %s ended after its run, with %r", self.name, error, exc_info=error)
 
     def _work(self) -> None:
         while (job := self._inbox.get()) is not None:
@@ -121,6 +143,9 @@ class Worker:
                 self._pool.wake()
             del job, attempt, report, context, outcome  # a free worker holds nothing of what it did
         self._stop()
+        with self._lock:
+            self._has_ended = True
+            self._log_errors()
 
     def _outcome(self, attempt: Attempt) -> Outcome:
         try:
@@ -157,7 +182,8 @@ class Started:
 
     def start(self, node_name: str, start: Any, stop: Any, argument: Any) -> None:
         """Call the start function, unless it was called here before. Raises what it raises."""
-        if self._of.get(node_name) == (start, stop) or (start is None and stop is None):
+        known = self._of.get(node_name)
+        if (known is not None and known[0] is start and known[1] is stop) or (start is None and stop is None):
             return
         self._call(start, argument, f"start_node_func of node {node_name!r}")
         self._of[node_name] = start, stop
@@ -281,6 +307,7 @@ class _Served:
 def serve(connection: Any, pool_name: str, worker_name: str) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # where it was forked, it has the handler of the net
     _mask("SIG_UNBLOCK")
     Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, OSError):  # nobody is there any more
@@ -362,6 +389,7 @@ KILL_AFTER = 1.0  # seconds from SIGTERM to SIGKILL
 STOP_WITHIN = 10.0  # seconds that stop functions may take
 
 _STARTING = Lock()
+_exiting = Event()  # the interpreter ends
 _alive: set[Any] = set()  # the processes that run
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_alive.clear)  # they are not the child's to kill at its end
@@ -388,6 +416,8 @@ def _start_process(method: str, pool_name: str, worker_name: str) -> tuple[Any, 
 
     context: Any = get_context(method)
     with _STARTING, _no_main():
+        if _exiting.is_set():
+            raise OSError("the interpreter is ending, no process is started any more")
         if method == "forkserver":
             context.set_forkserver_preload(["netrun.workers", "cloudpickle", "asyncio"])
         here, there = context.Pipe()
@@ -432,7 +462,10 @@ def _waiter(connection: Any, sentinel: int) -> Callable[[float | None], list[Any
 
 
 def _kill_all() -> None:
-    """At the end of the interpreter: nobody waits for what still runs."""
+    """At the end of the interpreter: nobody waits for what still runs, and what dies of this is not replaced."""
+    _exiting.set()
+    if _STARTING.acquire(timeout=KILL_AFTER):  # one that is being started has been
+        _STARTING.release()
     for process in list(_alive):
         with suppress(Exception):
             process.kill()
