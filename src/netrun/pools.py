@@ -17,7 +17,7 @@ from .core import ConfigError, NetStateError, unknown_name
 from .driver import Driver, Report
 from .execution import Attempt, Task
 from .remote import code_of
-from .workers import STOP_WITHIN, ExecutorWorker, ProcessWorker, ThreadWorker, Worker
+from .workers import STOP_WITHIN, ExecutorWorker, Key, ProcessWorker, ThreadWorker, Worker
 
 # %% pts/05c_pools.pct.py 4
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Pool:
         self._idle: list[Worker] = []
         self._refused: dict[Task, None] = {}  # who found no free worker since one became free
         self._coding = Lock()  # of `_codes`
-        self._codes: dict[str, tuple[tuple[Any, ...], int, bytes]] = {}  # by node
+        self._codes: dict[str, tuple[tuple[Any, ...], Key, bytes]] = {}  # by node
         self._next_code, self._next_worker = count(1).__next__, count(1).__next__
 
     def now(self) -> float:
@@ -93,20 +93,24 @@ class Pool:
             self._driver.engine.room_made.extend(self._refused)
             self._refused.clear()
 
-    def key_of(self, task: Task) -> int | None:
+    def key_of(self, task: Task) -> Key | None:
         """The key of a node's code, if that was asked for before."""
         known = self._codes.get(task.node_name)
         return known[1] if known is not None and known[0] == _functions_of(task) else None
 
-    def code_for(self, attempt: Attempt) -> tuple[int, bytes]:
-        """The code of an attempt's node and its key, pickled once for all workers."""
+    def code_for(self, attempt: Attempt) -> tuple[Key, bytes]:
+        """The code of an attempt's node and its key, pickled once for all workers. Where only its node function or its types
+        are new, a worker that has started it need not start it again."""
         task = attempt.task
         functions = _functions_of(task)
         with self._coding:
             known = self._codes.get(task.node_name)
             if known is None or known[0] != functions:
                 code = code_of(task, attempt.epoch, task.starts_in_workers())
-                known = self._codes[task.node_name] = functions, self._next_code(), code
+                number = self._next_code()
+                is_same = known is not None and known[0][1:4] == functions[1:4]  # but for what runs and its types
+                known_by = known[1][0] if known is not None and is_same else f"{self.id}-{number}"
+                known = self._codes[task.node_name] = functions, (known_by, number), code
             return known[1:]
 
     def status(self) -> PoolStatus:
