@@ -1314,3 +1314,29 @@ def test_a_node_that_leaves_its_workers_is_started_in_the_net(options: dict[str,
     assert calls == [
         ("start", "netrun t-1"), 0, ("start", here), 1, 2, 3, ("stop", "netrun t-1"), ("stop", here),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_the_main_module_is_left_alone_while_a_process_starts(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other threads may look at it."""
+    from multiprocessing import spawn
+
+    seen: list[bool] = []
+    prepare = spawn.get_preparation_data
+
+    def look(name: str) -> dict[str, Any]:
+        main = vars(sys.modules["__main__"])
+        seen.append("__file__" in main and main.get("__spec__") is not None)
+        return prepare(name)
+
+    monkeypatch.setitem(vars(sys.modules["__main__"]), "__file__", __file__)
+    monkeypatch.setitem(vars(sys.modules["__main__"]), "__spec__", __spec__)
+    monkeypatch.setattr(spawn, "get_preparation_data", look)
+    net = Net(chain("A"), process_pools={"p": {"size": 1, "start_method": method}})
+    net.set_node_exec("A", lambda ctx, packets: ctx.send("out", ctx.consume_packet(packets["in"][0])))
+    net.set_node_config("A", pool="p")
+    net.inject_packets("A", "in", [1])
+    net.start()
+    assert net.take_outputs("A", "out") == [1]
+    assert set(seen) == {True}
+    assert spawn.get_preparation_data is look

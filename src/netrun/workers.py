@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from queue import SimpleQueue
-from threading import Lock, Thread, Timer
+from threading import Lock, Thread, Timer, get_ident
 from typing import Any, Protocol
 
 from .core import NetStateError, WorkerDied
@@ -376,16 +376,22 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def _no_main() -> Iterator[None]:
-    """Let a new process not import the main module."""
-    import sys
+    """Let a new process that this thread starts not import the main module."""
+    from multiprocessing import spawn
 
-    words = vars(sys.modules["__main__"])
-    hidden: dict[str, Any] = {name: words.pop(name) for name in ("__spec__", "__file__") if name in words}
-    words["__spec__"] = None
+    prepare, here = spawn.get_preparation_data, get_ident()
+
+    def prepare_without_main(name: str) -> dict[str, Any]:
+        data = prepare(name)
+        if get_ident() != here:
+            return data
+        return {key: value for key, value in data.items() if not key.startswith("init_main_from")}
+
+    spawn.get_preparation_data = prepare_without_main
     try:
         yield
     finally:
-        words.update(hidden)
+        spawn.get_preparation_data = prepare
 
 
 def _start_process(method: str, pool_name: str, worker_name: str) -> tuple[Any, Any]:
