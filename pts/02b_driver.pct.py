@@ -27,12 +27,13 @@
 # %%
 #|export
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import nullcontext, suppress
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import RLock, Thread
 from math import inf
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
@@ -379,7 +380,7 @@ class Stage:
         self._tasks, self._argument = tasks, argument
         self.is_open = False
         self.pools: PoolsOfStage | None = None
-        self._started: list[tuple[Task, Any]] = []  # in order, each with the stop function that belongs to its start
+        self._started: list[tuple[Task, Any, Any]] = []  # in order, with the start and stop function of each
         self.late: list[Task] = []  # to be started, since the run is open already
 
     async def open(self, host: Host) -> None:
@@ -408,7 +409,16 @@ class Stage:
             self.late.remove(task)
         last = next((k for k in reversed(range(len(self._started))) if self._started[k][0] is task), None)
         if last is not None:  # nothing new to start, so the new stop function is for what was started
-            self._started[last] = task, task.stop_node_func
+            self._started[last] = task, self._started[last][1], task.stop_node_func
+
+    def moved(self, task: Task) -> None:
+        """A node has other options: if it came from where its workers were started, its start function is to be called
+        here, unless that was done before."""
+        functions = task.start_node_func, task.stop_node_func
+        if not self.is_open or task.starts_in_workers() or functions == (None, None) or task in self.late:
+            return
+        if (task, *functions) not in self._started:
+            self.late.append(task)
 
     def must_have_pools(self, node_name: str, config: NodeConfig) -> None:
         """Raise `ConfigError` for a pool that there is not."""
@@ -426,7 +436,7 @@ class Stage:
         """Call the stop functions of all that were started. Returns what they raised."""
         errors: list[BaseException] = [] if self.pools is None else await host.beside(self.pools.close)
         while self._started:
-            task, stop_node_func = self._started.pop()
+            task, _, stop_node_func = self._started.pop()
             try:
                 what = f"stop_node_func of node {task.node_name!r}"
                 await call_with(host, stop_node_func, self._argument, what=what)
@@ -437,14 +447,12 @@ class Stage:
         return errors
 
     async def _start(self, task: Task, host: Host) -> None:
-        if task.starts_in_workers():
-            return
-        if task.start_node_func is not None:
-            what = f"start_node_func of node {task.node_name!r}"
-            await call_with(host, task.start_node_func, self._argument, what=what)
+        start, stop, is_here = task.start_node_func, task.stop_node_func, not task.starts_in_workers()
+        if is_here:
+            await call_with(host, start, self._argument, what=f"start_node_func of node {task.node_name!r}")
+            self._started.append((task, start, stop))
         if task in self.late:
             self.late.remove(task)
-        self._started.append((task, task.stop_node_func))
 
 
 # %%
@@ -516,6 +524,58 @@ HANDING_OVER |= {
 
 
 # %% [markdown]
+# ## Changes
+#
+# What a node is (its functions, its options, its place) is read at several moments while an attempt begins. So nobody
+# changes it meanwhile: while the driver runs, a change waits until the driver makes it, between two attempts. Otherwise it
+# is made at once.
+
+
+# %%
+#|exporti
+class Changes:
+    """Changes of the nodes, asked for from any thread."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()  # a signal handler may ask while its own thread does
+        self.waiting: deque[Callable[[], None]] = deque()
+        self._is_queued = False
+
+    def ask(self, change: Callable[[], None]) -> None:
+        """Make a change, now or when the driver comes to it."""
+        with self.lock:
+            self.waiting.append(change)
+            if not self._is_queued:
+                self.make()
+
+    def make(self) -> None:
+        """Make those that wait, in the order in which they were asked for."""
+        while self.waiting:
+            self.waiting.popleft()()
+
+    @contextmanager
+    def queued(self) -> Iterator[None]:
+        """Let changes wait, until `make` or the end of the block."""
+        with self.lock:
+            self._is_queued = True
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._is_queued = False
+                self.make()
+
+
+# %%
+changes, made = Changes(), []
+changes.ask(lambda: made.append("at once"))
+with changes.queued():
+    changes.ask(lambda: made.append("later"))
+    assert made == ["at once"]
+assert made == ["at once", "later"]
+
+
+# %% [markdown]
 # ## The driver
 #
 # Begin what can begin; when nothing can, wait for an outcome or the next deadline; end when there is neither. After a
@@ -558,6 +618,7 @@ class Settling:
         self.before_cancel: BeforeCancel = _nothing_before
         self.host: Host = ThreadHost(self.mailbox, clock)
         self.async_tasks: set[str] = set()  # nodes with an async function
+        self.changes = Changes()
 
     async def _end(self, outcome: Outcome, reraise: bool = True) -> None:
         """End an attempt with its outcome. Raises as `_fail` does."""
@@ -630,23 +691,26 @@ class Driver(Settling):
         an interrupted node function, of a start function, or of the driver's own thread."""
         self.host, self.woken = host, False
         captures = any(task.log is not None for task in self.engine.tasks.values())
-        try:
-            with routed() if captures else nullcontext():
-                return await self._run()
-        except BaseException as error:
-            await self._interrupt(list(self.engine.running), error)
-            raise
-        finally:
-            self.inline.in_thread = self.engine.ledger.waiter = None
-            self.engine.holds_back = False
+        with self.changes.queued():
+            try:
+                with routed() if captures else nullcontext():
+                    return await self._run()
+            except BaseException as error:
+                await self._interrupt(list(self.engine.running), error)
+                raise
+            finally:
+                self.inline.in_thread = self.engine.ledger.waiter = None
+                self.engine.holds_back = False
 
     async def _run(self) -> int:
         engine, now, begun, host = self.engine, self.clock.now, 0, self.host
         breath = monotonic() + BREATH if host.lets_others_run else inf
-        ledger, saver = engine.ledger, self.saver
+        ledger, changes, saver = engine.ledger, self.changes, self.saver
         while True:
             if self.guard.pending is not None:
                 self.guard.let_through()
+            if changes.waiting:
+                changes.make()
             if self.stage.late:
                 await self.stage.open_late(host)
             if saver is not None and saver.is_due(now()):
@@ -679,6 +743,8 @@ class Driver(Settling):
         if self.stopping is not None:
             error, self.stopping = self.stopping, None
             await self._end_interrupted(await self._cancel(list(self.engine.running)), error)
+        if self.changes.waiting or (self.engine.has_room_to_try() and self.inline.in_thread is None):
+            return True
         until = self.engine.deadline()
         if until is None and not self.engine.running and not self._awaits_a_worker():
             return False

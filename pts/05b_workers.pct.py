@@ -37,7 +37,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from queue import SimpleQueue
-from threading import Event, Lock, Thread, Timer
+from threading import Event, Lock, Thread, Timer, get_ident
 from typing import Any, Protocol
 
 from netrun.core import NetStateError, WorkerDied
@@ -67,6 +67,9 @@ from netrun.values import run_coroutine
 
 # %%
 #|exporti
+Key = tuple[str, int]  # of a node's code: what its start and stop function are known by, and a number
+
+
 class Owner(Protocol):
     """What a worker belongs to: a pool."""
 
@@ -79,11 +82,11 @@ class Owner(Protocol):
         """The time."""
         ...
 
-    def key_of(self, task: Task) -> int | None:
+    def key_of(self, task: Task) -> Key | None:
         """The key of a node's code, if that was asked for before."""
         ...
 
-    def code_for(self, attempt: Attempt) -> tuple[int, bytes]:
+    def code_for(self, attempt: Attempt) -> tuple[Key, bytes]:
         """The code of an attempt's node, and its key. Raises `NotPicklable`."""
         ...
 
@@ -214,21 +217,31 @@ class Worker:
 
 # %%
 #|exporti
+def _are_these(known: Any, start: Any, stop: Any) -> bool:
+    """Whether these are the functions themselves, whatever they say of being equal."""
+    return isinstance(known, tuple) and known[0] is start and known[1] is stop
+
+
 class Started:
     """The nodes that were started in one worker, in order, and the loop on which their async functions run."""
 
     def __init__(self) -> None:
-        self._of: dict[str, tuple[Any, Any]] = {}  # by node: the start and stop function that belong together
+        self._of: dict[
+            str, Any
+        ] = {}  # by node: the start and stop function that belong together, or what they are known by
         self._stops: list[tuple[str, Any, Any]] = []  # node, stop function, argument
         self._runner: Any = None
 
-    def start(self, node_name: str, start: Any, stop: Any, argument: Any) -> None:
-        """Call the start function, unless it was called here before. Raises what it raises."""
+    def start(self, node_name: str, start: Any, stop: Any, argument: Any, known_by: str | None = None) -> None:
+        """Call the start function, unless it was called here before. Raises what it raises. known_by: what tells whether the
+        functions are the same, where they are copies."""
         known = self._of.get(node_name)
-        if (known is not None and known[0] is start and known[1] is stop) or (start is None and stop is None):
+        is_known = known == known_by if known_by is not None else _are_these(known, start, stop)
+        which = known_by or (start, stop)
+        if is_known or (start is None and stop is None):
             return
         self._call(start, argument, f"start_node_func of node {node_name!r}")
-        self._of[node_name] = start, stop
+        self._of[node_name] = which
         self._stops.append((node_name, stop, argument))
 
     def stop(self) -> list[BaseException]:
@@ -346,17 +359,17 @@ class _Served:
 
     def __init__(self, pool_name: str, worker_name: str) -> None:
         self._pool_name, self._worker_name = pool_name, worker_name
-        self._nodes: dict[int, RemoteNode] = {}
-        self._begun: set[int] = set()  # the nodes that have run here
+        self._nodes: dict[Key, RemoteNode] = {}
+        self._begun: set[Key] = set()  # the nodes that have run here
         self.started = Started()
 
-    def learn(self, key: int, code: bytes) -> None:
+    def learn(self, key: Key, code: bytes) -> None:
         """Know a node's code under this key."""
         self._nodes[key] = RemoteNode(code)
 
     def run(
         self,
-        key: int,
+        key: Key,
         message: bytes,
         blob: bytes,
         tell: Tell | None = None,
@@ -369,17 +382,17 @@ class _Served:
         self._begun.add(key)
 
         def before() -> None:
-            self._start(node)
+            self._start(node, key[0])
             if is_first:
                 begins()
 
         node.before = before
         return run_packed(node, message, blob, self.started.run, tell)
 
-    def _start(self, node: RemoteNode) -> None:
+    def _start(self, node: RemoteNode, known_by: str) -> None:
         _, start, stop = node.functions
         name = node.code.node_name
-        self.started.start(name, start, stop, _StandIn(name, self._pool_name, self._worker_name))
+        self.started.start(name, start, stop, _StandIn(name, self._pool_name, self._worker_name), known_by)
 
 
 def serve(connection: Any, pool_name: str, worker_name: str) -> None:
@@ -499,16 +512,22 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def _no_main() -> Iterator[None]:
-    """Let a new process not import the main module."""
-    import sys
+    """Let a new process that this thread starts not import the main module."""
+    from multiprocessing import spawn
 
-    words = vars(sys.modules["__main__"])
-    hidden: dict[str, Any] = {name: words.pop(name) for name in ("__spec__", "__file__") if name in words}
-    words["__spec__"] = None
+    prepare, here = spawn.get_preparation_data, get_ident()
+
+    def prepare_without_main(name: str) -> dict[str, Any]:
+        data = prepare(name)
+        if get_ident() != here:
+            return data
+        return {key: value for key, value in data.items() if not key.startswith("init_main_from")}
+
+    spawn.get_preparation_data = prepare_without_main
     try:
         yield
     finally:
-        words.update(hidden)
+        spawn.get_preparation_data = prepare
 
 
 def _start_process(method: str, pool_name: str, worker_name: str) -> tuple[Any, Any]:
@@ -587,7 +606,7 @@ class ProcessWorker(Worker):
         self._process: Any = None
         self._connection: Any = None
         self._known: dict[
-            int, str
+            Key, str
         ] = {}  # the codes that the process has, by key: the node's name, if it is to be stopped
         self._killer: Timer | None = None
         self._is_ready = False  # whether its process has said so
@@ -767,7 +786,7 @@ _here: Any = None  # in a worker of an executor: for each thread, what it knows
 
 
 def run_anywhere(
-    pool_name: str, key: str, code: bytes | None, message: bytes, blob: bytes
+    pool_name: str, key: Key, code: bytes | None, message: bytes, blob: bytes
 ) -> tuple[bytes, bytes] | None:
     """Run an attempt, in a worker of an executor. None: the code is needed, too."""
     import threading
@@ -776,14 +795,14 @@ def run_anywhere(
     if _here is None:
         _here = threading.local()
     if not hasattr(_here, "served"):
-        _here.served, _here.known = _Served(pool_name, f"{pool_name} {os.getpid()}-{threading.get_ident()}"), {}
+        _here.served, _here.known = _Served(pool_name, f"{pool_name} {os.getpid()}-{threading.get_ident()}"), set()
         _at_the_end(_here.served.started.stop_loudly)
     if key not in _here.known:
         if code is None:
             return None
-        _here.known[key] = len(_here.known)
-        _here.served.learn(_here.known[key], code)
-    answer: tuple[bytes, bytes] = _here.served.run(_here.known[key], message, blob)
+        _here.known.add(key)
+        _here.served.learn(key, code)
+    answer: tuple[bytes, bytes] = _here.served.run(key, message, blob)
     return answer
 
 
@@ -817,8 +836,7 @@ class ExecutorWorker(Worker):
         return self._future is not None and self._future.cancel()
 
     def _run(self, attempt: Attempt) -> None:
-        number, code = self._pool.code_for(attempt)
-        key = f"{self._pool.id}-{number}"
+        key, code = self._pool.code_for(attempt)
         message, blob = pack(attempt, self._pool.ledger.values)
         answer = self._submit(attempt, key, None, message, blob)
         if answer is None:

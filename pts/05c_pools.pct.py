@@ -54,7 +54,7 @@ from netrun.core import ConfigError, NetStateError, unknown_name
 from netrun.driver import Driver, Report
 from netrun.execution import Attempt, Outcome, Task, outcome_of
 from netrun.remote import code_of
-from netrun.workers import STOP_WITHIN, ExecutorWorker, ProcessWorker, ThreadWorker, Worker
+from netrun.workers import STOP_WITHIN, ExecutorWorker, Key, ProcessWorker, ThreadWorker, Worker
 
 # %% [markdown]
 # ## A pool
@@ -90,7 +90,7 @@ class Pool:
         self._idle: list[Worker] = []
         self._refused: dict[Task, None] = {}  # who found no free worker since one became free
         self._coding = Lock()  # of `_codes`
-        self._codes: dict[str, tuple[tuple[Any, ...], int, bytes]] = {}  # by node
+        self._codes: dict[str, tuple[tuple[Any, ...], Key, bytes]] = {}  # by node
         self._run = object()  # another one in each run
         self._sets: dict[str, object] = {}  # by node: another one each time that its functions are set
         self._next_code, self._next_worker = count(1).__next__, count(1).__next__
@@ -137,23 +137,32 @@ class Pool:
             self._driver.engine.room_made.extend(self._refused)
             self._refused.clear()
 
-    def key_of(self, task: Task) -> int | None:
+    def key_of(self, task: Task) -> Key | None:
         """The key of a node's code, if that was asked for before."""
         known = self._codes.get(task.node_name)
         return known[1] if known is not None and _are_same(known[0], self._code_is_of(task)) else None
 
-    def code_for(self, attempt: Attempt) -> tuple[int, bytes]:
+    def code_for(self, attempt: Attempt) -> tuple[Key, bytes]:
         """The code of an attempt's node and its key, pickled once in a run for all workers. It keeps its key as long as it
-        is the same, so that a worker that knows it goes on with it."""
+        is the same, so that a worker that knows it goes on with it. Where only its node function or its types are new, a
+        worker that has started it need not start it again."""
         task = attempt.task
         made_of = self._code_is_of(task)
         with self._coding:
             known = self._codes.get(task.node_name)
             if known is None or not _are_same(known[0], made_of):
                 code = code_of(task, attempt.epoch, task.starts_in_workers())
-                key = known[1] if known is not None and known[2] == code else self._next_code()
-                known = self._codes[task.node_name] = made_of, key, code
+                known = self._codes[task.node_name] = made_of, self._key_of(known, made_of, code), code
             return known[1:]
+
+    def _key_of(self, known: Any, made_of: tuple[Any, ...], code: bytes) -> Key:
+        """The key of code that is made anew, after what was known."""
+        if known is not None and known[2] == code:
+            key: Key = known[1]
+            return key
+        number = self._next_code()
+        is_started = known is not None and _are_same(_starts(known[0]), _starts(made_of))
+        return known[1][0] if is_started else f"{self.id}-{number}", number
 
     def forget_code(self, node_name: str | None = None) -> None:
         """A node's functions were set, or those of all may have changed since the last run: they are pickled afresh."""
@@ -191,6 +200,12 @@ def _are_same(these: tuple[Any, ...], those: tuple[Any, ...]) -> bool:
     """Whether these are the same objects. What users have made is not compared by `==`: equal is not the same, and it may
     raise."""
     return all(map(is_, these, those))
+
+
+def _starts(made_of: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Of what a code is made of: what its start in a worker depends on."""
+    _, start, stop, starts_in_workers, _, run, _ = made_of
+    return start, stop, starts_in_workers, run
 
 
 # %% [markdown]

@@ -211,6 +211,7 @@ class Nodes:
         self._overridden: set[str] = set()
         self._ledger = Ledger(graph, values)
         self._tasks = {name: Task(name, NodeConfig()) for name in self._ledger.doors}
+        self._options = {name: task.config for name, task in self._tasks.items()}  # a task has them when it is its turn
         self._engine = Engine(self._ledger, self._tasks)
         self._stage = Stage(self._tasks, self)
         self._driver = Driver(self._engine, self._stage, MonotonicClock())
@@ -332,34 +333,43 @@ class Nodes:
                 raise ConfigError(f"node {node_name!r}: {name} must be callable, not {func!r}.")
             if is_generator(func):
                 raise ConfigError(f"node {node_name!r}: {name} is a generator function, whose body would never run.")
-        for name, func in functions.items():
-            setattr(task, name, func)
-        task.is_async = is_async(exec_node_func)
-        self._place(task)
-        if any(is_async(func) for func in functions.values()):
-            self._driver.async_tasks.add(node_name)
-        else:
-            self._driver.async_tasks.discard(node_name)
-        self._stage.changed(task)
-        self._ledger.unshelve(node_name)
+
+        def change() -> None:
+            for name, func in functions.items():
+                setattr(task, name, func)
+            task.is_async = is_async(exec_node_func)
+            self._place(task)
+            if any(is_async(func) for func in functions.values()):
+                self._driver.async_tasks.add(node_name)
+            else:
+                self._driver.async_tasks.discard(node_name)
+            self._stage.changed(task)
+            self._ledger.unshelve(node_name)
+
+        self._driver.changes.ask(change)
         self._control.wake()
 
     def set_node_config(self, node_name: str, **options: Any) -> None:
         """Set options of a node, see `NodeConfig`; the others stay. Takes effect with the node's next attempt. Raises
         `NodeNotFoundError`, or `ConfigError` for an unknown option or a bad value."""
         task = self._task(node_name)
-        config = task.config.merged(**options)
-        with self._control.quick.up():
-            if self._stage.is_open:
-                self._stage.must_have_pools(node_name, config)
+
+        def change() -> None:
             task.config = config
             self._place(task)
-            self._engine.changed.append(task)
-            self._control.wake()
+            self._stage.moved(task)
+
+        with self._control.quick.up(), self._driver.changes.lock:
+            config = self._options[node_name].merged(**options)
+            if self._stage.is_open:
+                self._stage.must_have_pools(node_name, config)
+            self._options[node_name] = config
+            self._driver.changes.ask(change)
+        self._control.wake()
 
     def get_node_config(self, node_name: str) -> NodeConfig:
         """The options of a node. Raises `NodeNotFoundError`."""
-        return self._task(node_name).config
+        return self._options[self._task(node_name).node_name]
 
     def set_input_port_type(self, node_name: str, port_name: str, spec: Any) -> None:
         """Say what an input port takes: each value is checked when it is consumed, and `PacketTypeMismatch` raised for
@@ -407,6 +417,7 @@ class Nodes:
         else:
             task.carrier = self._driver.inline
         task.limits = limits
+        self._engine.tell_limits(task)
 
     def _task(self, node_name: str) -> Task:
         return self._tasks[self._ledger.door(node_name).node_name]

@@ -1449,3 +1449,117 @@ def test_errors_of_pools_are_chained(capsys: pytest.CaptureFixture[str]) -> None
     assert isinstance(caught.value.original_exception, ZeroDivisionError)
     assert "ZeroDivisionError" in str(caught.value.__cause__.__cause__)  # type: ignore[union-attr]
     assert not isinstance(caught.value.original_exception, WorkerDied)
+
+
+# -- moved while it runs ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pool", [None, "u"])
+def test_an_attempt_runs_in_the_place_for_which_it_was_admitted(pool: str | None) -> None:
+    """Though another thread moves its node at that very moment: no worker is lost."""
+    net = Net(chain("A"), thread_pools={"t": {"size": 1}, "u": {"size": 1}})
+    net.set_node_exec("A", lambda ctx, packets: ctx.send("out", (ctx.consume_packet(packets["in"][0]), name_here())))
+    net.set_node_config("A", pool="t")
+    busy = net._stage.pools._pools["t"]
+    take, told = busy.take, []
+
+    def move() -> None:
+        net.set_node_config("A", pool=pool)
+        told.append(net.get_node_config("A").pool)
+
+    def take_and_move() -> Any:
+        mover = threading.Thread(target=move)
+        mover.start()
+        mover.join()
+        return take()
+
+    busy.take = take_and_move
+    net.inject_packets("A", "in", [1, 2])
+    with net:
+        net.start()
+        assert told == [pool]
+        assert net.poll().pools["t"].busy == 0
+    there = "netrun u-1" if pool else name_here()
+    assert sorted(net.take_outputs("A", "out")) == [(1, "netrun t-1"), (2, there)]
+
+
+def name_here() -> str:
+    """The thread that calls this."""
+    return threading.current_thread().name
+
+
+def test_a_node_that_is_moved_all_the_time() -> None:
+    """Everything comes out once, and all workers are free at the end."""
+    net = Net(chain("A"), thread_pools={"t": {"size": 2}, "u": {"size": 1}})
+    net.set_node_exec("A", lambda ctx, packets: ctx.send("out", ctx.consume_packet(packets["in"][0])))
+    net.inject_packets("A", "in", range(2000))
+    done = threading.Event()
+
+    def move() -> None:
+        while not done.is_set():
+            for pool in ("t", None, ["t", "u"]):
+                net.set_node_config("A", pool=pool, max_parallel_epochs=random.choice([None, 1, 2]))
+                time.sleep(0.0002)
+
+    mover = threading.Thread(target=move)
+    with net:
+        mover.start()
+        try:
+            net.start(threaded=True)
+            assert net.wait_until_blocked(60)
+        finally:
+            done.set()
+            mover.join()
+        assert {status.busy for status in net.poll().pools.values()} == {0}
+        assert sorted(net.take_outputs("A", "out")) == list(range(2000))
+
+
+@pytest.mark.parametrize("options", [{"pool": None}, {"pool_init_mode": "global"}])
+def test_a_node_that_leaves_its_workers_is_started_in_the_net(options: dict[str, Any]) -> None:
+    """Once, before its next epoch there."""
+    calls: list[Any] = []
+    net = Net(chain("A"), thread_pools={"t": {"size": 1}})
+
+    def work(ctx, packets):
+        calls.append(ctx.consume_packet(packets["in"][0]))
+
+    net.set_node_exec(
+        "A", work, lambda net: calls.append(("start", name_here())), lambda net: calls.append(("stop", name_here()))
+    )
+    back = {"pool": "t", "pool_init_mode": "per_worker"}
+    net.set_node_config("A", **back)
+    here = name_here()
+    with net:
+        for k, change in enumerate([back, options, back, options]):
+            net.set_node_config("A", **change)
+            net.inject_packets("A", "in", [k])
+            net.start()
+    assert calls == [
+        ("start", "netrun t-1"), 0, ("start", here), 1, 2, 3, ("stop", "netrun t-1"), ("stop", here),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_the_main_module_is_left_alone_while_a_process_starts(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other threads may look at it."""
+    from multiprocessing import spawn
+
+    seen: list[bool] = []
+    prepare = spawn.get_preparation_data
+
+    def look(name: str) -> dict[str, Any]:
+        main = vars(sys.modules["__main__"])
+        seen.append("__file__" in main and main.get("__spec__") is not None)
+        return prepare(name)
+
+    monkeypatch.setitem(vars(sys.modules["__main__"]), "__file__", __file__)
+    monkeypatch.setitem(vars(sys.modules["__main__"]), "__spec__", __spec__)
+    monkeypatch.setattr(spawn, "get_preparation_data", look)
+    net = Net(chain("A"), process_pools={"p": {"size": 1, "start_method": method}})
+    net.set_node_exec("A", lambda ctx, packets: ctx.send("out", ctx.consume_packet(packets["in"][0])))
+    net.set_node_config("A", pool="p")
+    net.inject_packets("A", "in", [1])
+    net.start()
+    assert net.take_outputs("A", "out") == [1]
+    assert set(seen) == {True}
+    assert spawn.get_preparation_data is look

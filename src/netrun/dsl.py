@@ -310,7 +310,8 @@ def definition_of(net: "Net") -> "NetDefinition":
         functions = tuple(getattr(task, key) for key in FUNCTIONS)
         old_functions, old_config, old_types = built.get(name, ((None,) * 4, NodeConfig(), {}))
         types = types_of(net, name)
-        if _same(functions, old_functions) and (task.config, types) == (old_config, old_types):
+        config = net.get_node_config(name)
+        if _same(functions, old_functions) and (config, types) == (old_config, old_types):
             continue
         teller.types_there = old_types
         node = definition.nodes[name] = replace(definition.nodes[name])
@@ -324,10 +325,10 @@ def definition_of(net: "Net") -> "NetDefinition":
             teller.functions(name, node, functions, said)
         if types != teller.types_there:
             teller.types(name, node, types, described_node(net.graph.nodes()[name]))
-        if task.config != old_config:
-            same = {key: text for key, text in node.options.items() if _is_same(key, task.config, old_config)}
+        if config != old_config:
+            same = {key: text for key, text in node.options.items() if _is_same(key, config, old_config)}
             others = {key: kind for key, kind in NODE_OPTIONS.items() if key not in same}
-            told = same | teller.options(("nodes", name, "options"), task.config, others, node.options)
+            told = same | teller.options(("nodes", name, "options"), config, others, node.options)
             node.options = {key: told[key] for key in node.options if key in told} | told  # in the order of before
     definition.missing = teller.missing
     return definition

@@ -208,7 +208,6 @@ class Agenda:
         self._looked_for: set[tuple[float, str]] = set()  # the same
         self._timed: list[tuple[float, int, Attempt]] = []  # a heap of attempts that have a deadline
         self.room_made: deque[Task] = deque()  # from any thread: tasks whose limits may answer otherwise now
-        self.changed: deque[Task] = deque()  # from any thread: tasks that have other limits now
         self._numbers = count()
 
     def deadline(self) -> float | None:
@@ -280,8 +279,6 @@ class Beginnings(Agenda):
             return None
         if self._looks:
             self._look(now)
-        while self.changed:
-            self._tell_limits(self.changed.popleft())
         while self.room_made:
             self.try_again(self.room_made.popleft())
         if self._retries and self._retries[0].due <= now and (again := self._next_retry(now)) is not None:
@@ -352,8 +349,8 @@ class Beginnings(Agenda):
             self._looked_for.discard(look)
             self.try_again(self.tasks[look[1]])
 
-    def _tell_limits(self, task: Task) -> None:
-        """Tell the limits of a node that are new what runs already."""
+    def tell_limits(self, task: Task) -> None:
+        """Tell the limits of a node that are new what runs already, and ask them again about what is set aside."""
         for attempt in self.running:
             for limit in task.limits if attempt.task is task else ():
                 if limit not in attempt.limits and limit.runs_already(attempt):
@@ -361,6 +358,10 @@ class Beginnings(Agenda):
                         attempt.begun = attempt.worker = None
                     attempt.limits += (limit,)
         self.room_made.append(task)
+
+    def has_room_to_try(self) -> bool:
+        """Whether `begin` has something to try again, since room was made."""
+        return self.paused_by is None and bool(self.room_made)
 
     def try_again(self, task: Task) -> None:
         """Ask the limits of a node again about what is set aside."""
