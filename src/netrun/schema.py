@@ -44,6 +44,8 @@ def _option(option: Any, kind: str) -> Schema:
     if kind == "callable":
         return {"type": "string", "description": "an import path" if option.name != "dead_letter_queue" else
                 '"memory", "file", "callback", or an import path'}  # fmt: skip
+    if option.name == "checkpoint_every":
+        return {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^[0-9]+ epochs?$"}]}
     for word, name in (("bool", "boolean"), ("float", "number"), ("int", "integer")):
         if word in text:
             return {"type": name}
