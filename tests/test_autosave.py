@@ -55,8 +55,9 @@ if not {{again}}:
 net.start(resume={{again}})
 print(net.take_outputs("B", "out"))
 """
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError) as killed:
         python(code.format(again=False), measured=False)
+    assert "Traceback" not in str(killed.value)
     assert python(code.format(again=True)).strip() == str(list(range(1, 11)))
     ran = [int(line) for line in (tmp_path / "ran").read_text().splitlines()]
     assert ran == sorted([*range(1, 11), kill_at])

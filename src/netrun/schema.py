@@ -44,9 +44,10 @@ def _option(option: Any, kind: str) -> Schema:
     if kind == "callable":
         return {"type": "string", "description": "an import path" if option.name != "dead_letter_queue" else
                 '"memory", "file", "callback", or an import path'}  # fmt: skip
-    names = (("bool", "boolean"), ("float", "number"), ("int", "integer"), ("str", "string"))
-    found = [name for word, name in names if word in text]
-    return {"type": found[0] if len(found) == 1 else found}
+    if option.name == "checkpoint_every":
+        return {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^[0-9]+ epochs?$"}]}
+    names = (("bool", "boolean"), ("float", "number"), ("int", "integer"))
+    return {"type": next((name for word, name in names if word in text), "string")}
 
 
 def _options(config: Any, kinds: dict[str, str]) -> Schema:

@@ -227,7 +227,8 @@ class Snapshot:
         files = {"net_state.json": json.dumps(state, separators=(",", ":")).encode(), "packets.pkl": _dumped(pickles)}
         if self._history is not None:
             lines = self._recorder.lines(*self._history[1:])
-            files["history.jsonl"] = "".join([line + "\n" for line in lines]).encode()
+            if lines:
+                files["history.jsonl"] = "".join([line + "\n" for line in lines]).encode()
         return files
 
 

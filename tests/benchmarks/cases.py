@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from tempfile import TemporaryDirectory
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 from tests.benchmarks import floor, nets
@@ -222,6 +222,34 @@ def texts() -> Rows:
         yield Row(case, f"{n:,}", ours, reference, ours / reference, budget)
 
 
+def checkpoints() -> Rows:
+    """100,000 packets that came over an edge, saved and loaded, against pickling their values and telling a `NetSim` of
+    them; and how long a copy keeps the net waiting. All in CPU time."""
+    from netrun import Net
+    from netrun.states import Snapshot
+
+    n = 100_000
+    for what, values in (("numbers", range(n)), ("lists", [[number] for number in range(n)])):
+        net = nets.in_front_of_the_sink(values)
+        with TemporaryDirectory() as folder:
+            times: dict[str, list[float]] = {}
+
+            def timed(name: str, work: Callable[[], Any], times: dict[str, list[float]] = times) -> None:
+                begun = process_time()
+                work()
+                times.setdefault(name, []).append(process_time() - begun)
+
+            for _ in range(5):
+                timed("copy", partial(Snapshot, net))
+                timed("saved", partial(net.save_checkpoint, f"{folder}/saved"))
+                timed("loaded", partial(Net.load_checkpoint, f"{folder}/saved", resolve=False))
+                timed("floor", partial(floor.pickled_and_told, net.graph, list(values)))
+        median = {name: statistics.median(some) for name, some in times.items()}
+        ours, bare = (median["saved"] + median["loaded"]) / n * 1e6, median["floor"] / n * 1e6
+        yield Row(f"a checkpoint saved and loaded, {what}, per waiting packet", f"{n:,}", ours, bare, ours / bare, 3.0)
+        yield Row(f"the copy that a save by itself takes, {what}", f"{n:,}", None, None, median["copy"], 0.05, "s")
+
+
 def _processes(case: str, arguments: list[str], budget: float) -> Row:
     """The whole of a Python process, and of one that does nothing. The bytecode of both is there."""
     with TemporaryDirectory() as folder:
@@ -262,6 +290,7 @@ CASES: dict[str, Callable[[], Rows]] = {
     "pools": pools,
     "functions": functions,
     "texts": texts,
+    "checkpoints": checkpoints,
     "commands": commands,
     "import": imports,
 }

@@ -1,7 +1,7 @@
 """What is measured: the same packets and epochs in a `netrun.Net`, with values and node functions."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time, sleep
 from typing import Any
@@ -394,3 +394,16 @@ options = {{ retries = 2, defer_net_actions = true }}
         for i in range(n)
     )
     return f"edges = [\n{edges}]\n{nodes}"
+
+
+def in_front_of_the_sink(values: Iterable[Any]) -> Net:
+    """A net at rest, with packets that came over an edge and wait, since the sink has no function."""
+    net = made(chain(2), {"N1": pass_on})
+    net.inject_packets("N1", "in", values)
+    net.start()
+    return net
+
+
+def pass_on(ctx: Any, packets: Any) -> None:
+    """Send on what comes in."""
+    ctx.send("out", ctx.consume_packet(packets["in"][0]))
