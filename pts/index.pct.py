@@ -273,11 +273,11 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | example | about |
 # |---|---|
 # | [01_first_net](nbs/examples/01_first_net.ipynb), [02_graph_by_hand](nbs/examples/02_graph_by_hand.ipynb) | from functions; in the words of `netrun_sim` |
-# | [03_async_http](nbs/examples/03_async_http.ipynb), [04_threads](nbs/examples/04_threads.ipynb), [05_processes](nbs/examples/05_processes.ipynb), [dask_cluster](nbs/examples/dask_cluster.ipynb) | many at once, in four ways |
+# | [03_async_http](nbs/examples/03_async_http.ipynb), [04_threads](nbs/examples/04_threads.ipynb), [05_processes](nbs/examples/05_processes.ipynb), [13_dask_cluster](nbs/examples/13_dask_cluster.ipynb) | many at once, in four ways |
 # | [06_failures](nbs/examples/06_failures.ipynb), [07_rate_limits](nbs/examples/07_rate_limits.ipynb) | retries and dead letters; how often and how many |
 # | [08_history](nbs/examples/08_history.ipynb), [09_port_types](nbs/examples/09_port_types.ipynb) | what happened; what fits |
-# | [net_as_file](nbs/examples/net_as_file.ipynb), [11_factories](nbs/examples/11_factories.ipynb) | nets as texts, and nodes that differ in an argument |
-# | [14_orders_into_sqlite](nbs/examples/14_orders_into_sqlite.ipynb), [stdlib_census](nbs/examples/stdlib_census.ipynb) | applications |
+# | [10_net_as_file](nbs/examples/10_net_as_file.ipynb), [11_factories](nbs/examples/11_factories.ipynb) | nets as texts, and nodes that differ in an argument |
+# | [14_orders_into_sqlite](nbs/examples/14_orders_into_sqlite.ipynb), [15_stdlib_census](nbs/examples/15_stdlib_census.ipynb) | applications |
 #
 # ## What works, and what is to come
 #
