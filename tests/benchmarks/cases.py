@@ -1,5 +1,6 @@
 """The cases, each of which gives rows of the table."""
 
+import os
 import statistics
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from tempfile import TemporaryDirectory
 from time import perf_counter, sleep
 from typing import Any
 
@@ -220,32 +222,30 @@ def texts() -> Rows:
         yield Row(case, f"{n:,}", ours, reference, ours / reference, budget)
 
 
-def commands() -> Rows:
-    """The whole process of `netrun --help`, and one that does nothing."""
+def _processes(case: str, arguments: list[str], budget: float) -> Row:
+    """The whole of a Python process, and of one that does nothing. The bytecode of both is there."""
+    with TemporaryDirectory() as folder:
+        env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
 
-    def process(*arguments: str) -> float:
-        begun = perf_counter()
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-        return perf_counter() - begun
+        def seconds(*arguments: str) -> float:
+            begun = perf_counter()
+            subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, env=env)
+            return perf_counter() - begun
 
-    process("-m", "netrun", "--help")
-    times = [(process("-m", "netrun", "--help"), process("-c", "pass")) for _ in range(15)]
+        seconds(*arguments)
+        times = [(seconds(*arguments), seconds("-c", "pass")) for _ in range(15)]
     ours, nothing = (statistics.median(column) for column in zip(*times, strict=True))
-    yield Row("netrun --help : pass", "", ours * 1e6, nothing * 1e6, ours, 0.25, "s")
+    return Row(f"{case} : pass", "", ours * 1e6, nothing * 1e6, ours, budget, "s")
+
+
+def commands() -> Rows:
+    """The command line."""
+    yield _processes("netrun --help", ["-m", "netrun", "--help"], 0.25)
 
 
 def imports() -> Rows:
-    """The whole process that imports netrun, and one that does nothing."""
-
-    def process(code: str) -> float:
-        begun = perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
-        return perf_counter() - begun
-
-    process("import netrun")  # so that all bytecode is there
-    times = [(process("import netrun"), process("pass")) for _ in range(15)]
-    ours, nothing = (statistics.median(column) for column in zip(*times, strict=True))
-    yield Row('python -c "import netrun" : pass', "", ours * 1e6, nothing * 1e6, ours, 0.1, "s")
+    """The import."""
+    yield _processes('python -c "import netrun"', ["-c", "import netrun"], 0.1)
 
 
 CASES: dict[str, Callable[[], Rows]] = {
