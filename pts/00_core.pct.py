@@ -69,7 +69,8 @@ assert not missing, missing
 # | whose fault | errors |
 # |---|---|
 # | the user's function | `NodeExecutionFailed`, `ValueFunctionFailed`, `EpochTimeout`, `PacketTypeMismatch` |
-# | how netrun was used | `ConfigError`, `GraphError`, `NetStateError`, `DeferredPacketIdAccessError` |
+# | how netrun was used | `ConfigError`, `GraphError`, `NetStateError`, `NetNotPausedError`, `DeferredPacketIdAccessError` |
+# | a checkpoint | `CheckpointError`, `CheckpointCorrupt`, `CheckpointMismatch` |
 # | a text | `DslError`, `ExpressionError`, `ImportPathError`, `FactoryError` |
 # | nobody's | `EpochCancelled` |
 #
@@ -309,6 +310,33 @@ class NetStateError(NetrunRuntimeError, RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.operation} is not possible: {self.state}."
+
+
+class NetNotPausedError(NetStateError):
+    """This needs a net that is PAUSED or STOPPED, with nothing running."""
+
+    def __init__(self, operation: str, state: str = "the net is not at rest; call pause(wait=True) first") -> None:
+        super().__init__(operation, state)
+
+
+class CheckpointError(NetrunRuntimeError):
+    """A checkpoint could not be written or read. `path` is its folder, `file` the file in it, where it is about one."""
+
+    def __init__(self, path: str, file: str | None, expected: str, got: str) -> None:
+        super().__init__(path, file, expected, got)
+        self.path, self.file, self.expected, self.got = path, file, expected, got
+
+    def __str__(self) -> str:
+        where = self.path if self.file is None else f"{self.path}, file {self.file}"
+        return f"checkpoint {where}: expected {self.expected}; {self.got.removesuffix('.')}."
+
+
+class CheckpointCorrupt(CheckpointError):
+    """A file of a checkpoint is not what was written. Nothing of it was unpickled; take another checkpoint."""
+
+
+class CheckpointMismatch(CheckpointError):
+    """A sound checkpoint of another graph, or of a newer format. `got` says what the difference is."""
 
 
 class EpochLimitReached(NetrunRuntimeError):
@@ -576,6 +604,22 @@ def check_number(name: str, value: Any, what: str, fits: Callable[[float], bool]
         raise ConfigError(f"{name} must be {what}, not {value!r}.")
 
 
+def pace_of_saves(every: Any) -> tuple[float, float]:
+    """After how many seconds, or how many epochs, a net is to be saved, of which one is infinite. Raises `ConfigError`."""
+    if isinstance(every, str):
+        number, _, unit = every.partition(" ")
+        if not (unit in ("epochs", "epoch") and number.isdecimal() and int(number) > 0):
+            raise ConfigError(
+                f"checkpoint_every must be a number of seconds, or a text as '1000 epochs', not {every!r}."
+            )
+        return _INF, int(number)
+    if every is not None:
+        check_number(
+            "checkpoint_every", every, "a number of seconds above 0, or a text as '1000 epochs'", lambda n: n > 0
+        )
+    return (_INF if every is None else every), _INF
+
+
 def _exception_classes(given: Any) -> tuple[type[BaseException], ...] | None:
     """What `retry_on` may be, as a tuple of classes."""
     if given is None:
@@ -616,6 +660,8 @@ class NetConfig:
     history_file: str | PathLike[str] | None = None
     history_chunk_size: int = 100
     history_flush_on_pause: bool = True
+    checkpoint_path: str | PathLike[str] | None = None
+    checkpoint_every: float | str | None = None
     meta: Mapping[str, Any] | None = None
 
     @classmethod
@@ -635,12 +681,15 @@ class NetConfig:
         for name in ("consumed_packet_storage", "handle_signals", "history_flush_on_pause"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}.")
-        for name in ("packet_storage_path", "dead_letter_path", "history_file"):
+        for name in ("packet_storage_path", "dead_letter_path", "history_file", "checkpoint_path"):
             if not isinstance(getattr(self, name), str | PathLike | None):
                 raise ConfigError(f"{name} must be a path, or None, not {getattr(self, name)!r}.")
         for name in ("thread_pools", "process_pools", "executor_pools", "meta"):
             if not isinstance(getattr(self, name), Mapping | None):
                 raise ConfigError(f"{name} must be a dict, or None, not {getattr(self, name)!r}.")
+        pace_of_saves(self.checkpoint_every)
+        if self.checkpoint_every is not None and self.checkpoint_path is None:
+            raise ConfigError("checkpoint_every says how often to save: it needs a checkpoint_path.")
         check_count("max_epochs", self.max_epochs)
         check_size("history_max_size", self.history_max_size, 0)
         check_size("history_chunk_size", self.history_chunk_size, 1)

@@ -53,6 +53,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from heapq import heappop, heappush
+from io import StringIO
 from itertools import count
 from math import inf
 from threading import RLock
@@ -71,7 +72,7 @@ from netrun_sim import (
 )
 from netrun_sim import Salvo as SimSalvo
 
-from netrun.core import GraphError, unknown_name
+from netrun.core import GraphError, NetStateError, unknown_name
 from netrun.packets import NOTHING, Epoch, Packet, number_in
 from netrun.routing import Door, Gate, Parts, doors_of, graph_findings
 from netrun.values import PacketValueStore
@@ -108,7 +109,7 @@ class Holder:
         self.over: BaseException | None = None
         self.acted = False  # whether it has changed the net
         self.values: dict[Packet, Any] = {}
-        self.printed: list[str] | None = None
+        self.printed: StringIO | None = None
         self.ways: dict[Packet, tuple[str, Any]] | None = None
 
     def must_last(self) -> None:
@@ -201,7 +202,8 @@ class Books:
         self._foreign = set(values.ids())  # values from an earlier run, in files
         self._carried = values.carry(self._find_packet, self._packets.values())
         self._suffix = f"-{_letters()}"
-        self._next_packet, self._next_epoch = count(1).__next__, count(1).__next__
+        self._next_packet: Any = count(1).__next__
+        self._next_epoch: Any = count(1).__next__
         for door in self.doors.values():
             door.registry, door.suffix = self._packets, self._suffix
             for name in ("", *(entry.name for entry in door.entries)):
@@ -211,6 +213,20 @@ class Books:
     def suffix(self) -> str:
         """What the ids of this net end in."""
         return self._suffix
+
+    def next_numbers(self) -> tuple[int, int]:
+        """What the next packet and the next epoch will be called. Takes no number away."""
+        packet, epoch = (int(repr(func.__self__)[6:-1]) for func in (self._next_packet, self._next_epoch))
+        return packet, epoch
+
+    def take_up(self, suffix: str, next_packet: int, next_epoch: int) -> None:
+        """Go on with the ids of another net. Raises `NetStateError` where something has been in this one."""
+        if self.next_numbers() != (1, 1):
+            raise NetStateError("going on from a checkpoint", "something has been in this net already; build a new one")
+        self._suffix = suffix
+        self._next_packet, self._next_epoch = count(next_packet).__next__, count(next_epoch).__next__
+        for door in self.doors.values():
+            door.suffix = suffix
 
     def door(self, node_name: str) -> Door:
         """The door of a node. Raises `NodeNotFoundError`."""
@@ -274,6 +290,7 @@ def node(name, inputs=(), outputs=()):
 # %%
 graph = Graph([node("A", ["in"]), node("B", ["in"])], [])
 books = Books(graph, PacketValueStore())
+assert books.next_numbers() == (1, 1)
 assert [door.rank for door in books.doors.values()] == [0, 1]
 for find in (lambda: books.door("C"), lambda: books.get_packet("p1"), lambda: books.get_epoch("e1")):
     try:

@@ -31,11 +31,12 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from threading import RLock
 from time import time
 from typing import Any
@@ -73,7 +74,8 @@ if hasattr(os, "register_at_fork"):
 # %% [markdown]
 # ## Logs
 #
-# A node keeps its last 10,000 lines, and no more than ten million characters of them; but always the newest line.
+# A node keeps its last 10,000 lines, and no more than ten million characters of them. Of a line that is longer than that, the
+# end is kept; what is printed of a line that does not end is kept in parts of this size.
 
 
 # %%
@@ -91,7 +93,6 @@ class LogEntry:
 # %%
 #|exporti
 MOST_LINES, MOST_CHARACTERS = 10_000, 10_000_000  # of one node
-_MANY = 100  # parts of a line
 
 
 class NodeLog:
@@ -108,34 +109,47 @@ class NodeLog:
         """A line was printed."""
         with self._lock:
             lines = self.lines = deque() if self.lines is None else self.lines
+            line = line[-MOST_CHARACTERS:]
             lines.append((at, number, line))
             self._characters += len(line)
-            while len(lines) > MOST_LINES or (self._characters > MOST_CHARACTERS and len(lines) > 1):
+            while len(lines) > MOST_LINES or self._characters > MOST_CHARACTERS:
                 self._characters -= len(lines.popleft()[2])
+
+    def take_up(self, suffix: str, lines: Iterable[tuple[float, int, str]]) -> None:
+        """Go on from what was printed before, in a net whose ids end so."""
+        self._suffix = suffix
+        for at, number, line in lines:
+            self.add(at, number, line)
 
     def write(self, holder: Holder, text: str) -> None:
         """An attempt has written something: whole lines, or a part of one, which waits for its end."""
         with self._lock:
             head, *lines = text.split("\n")
-            parts = holder.printed = [] if holder.printed is None else holder.printed
-            parts.append(head)
-            is_long = False
-            if len(parts) > _MANY:
-                parts[:] = ["".join(parts)]
-                is_long = len(parts[0]) > MOST_CHARACTERS
-            if lines or is_long:
-                self.end_line(holder)
-                at, number = time(), holder.epoch._number
-                for line in lines[:-1]:
-                    self.add(at, number, line)
-                holder.printed = lines[-1:] if lines and lines[-1] else None
+            size = self._begin(holder, head)
+            if not lines:
+                if size >= MOST_CHARACTERS:
+                    self.end_line(holder)
+                return
+            self.end_line(holder)
+            *whole, part = lines
+            at, number = time(), holder.epoch._number
+            for line in whole:
+                self.add(at, number, line)
+            if part:
+                self._begin(holder, part)
+
+    def _begin(self, holder: Holder, part: str) -> int:
+        """A part of a line waits for its end. Returns how much there is of it."""
+        printed = holder.printed = StringIO() if holder.printed is None else holder.printed
+        printed.write(part)
+        return printed.tell()
 
     def end_line(self, holder: Holder) -> None:
         """What an attempt has written of a line is a line."""
         with self._lock:
-            parts, holder.printed = holder.printed, None
-            if parts is not None:
-                self.add(time(), holder.epoch._number, "".join(parts))
+            printed, holder.printed = holder.printed, None
+            if printed is not None:
+                self.add(time(), holder.epoch._number, printed.getvalue())
 
     def entries(self, number: int | None = None) -> list[LogEntry]:
         """The lines, oldest first; of one epoch, if its number is given."""
@@ -177,6 +191,13 @@ assert [entry.message for entry in log.entries(1)] == ["one line", "and a half"]
 #
 # It is there while any net runs, and afterwards `sys.stdout` is the object that it was. Somebody else may put his own in its
 # place meanwhile, and take that away later, when no net runs any more: then it is found out with the next write, and goes.
+#
+# While a net is busy, nobody should put back what was there before: prints are not captured then until the net has been at rest.
+# (The stand-in could be put in again for each epoch; but so it would take what a node function prints inside a
+# `redirect_stdout` of its own, when another epoch begins meanwhile.)
+#
+# A task that outlives its epoch still has the epoch's context, and so the epoch's log. What it prints last is kept when its
+# line ends; a part of a line is not.
 #
 # What is captured is not touched by the state of the real stdout: it may be closed, or not be there at all.
 

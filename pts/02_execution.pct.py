@@ -299,11 +299,12 @@ class Agenda:
         self._by_rank = [tasks[name] for name in ledger.doors]
         self.running: dict[Attempt, None] = {}  # in the order in which they began
         self.paused_by: str | None = None
+        self.holds_back = False  # whether nothing begins until what runs has ended
         self.failures: list[NodeExecutionFailed] = []
         self.judge: Callable[[Outcome], float | None] | None = None
         self.on_error = "raise"  # what an epoch that is given up does to the net
         self.max_epochs: int | None = None  # that may start before the net pauses
-        self._earlier: dict[Epoch, Earlier] = {}  # of startable epochs that were given back after failed attempts
+        self.earlier: dict[Epoch, Earlier] = {}  # of startable epochs that were given back after failed attempts
         self.observe: Callable[[Attempt, Verdict, Ending, BaseException | None], None] | None = None
         self._wave: float = inf  # the number of the last epoch that this step may start
         self._budget: float = inf  # how many epochs may still start
@@ -325,7 +326,7 @@ class Agenda:
         while self._looks and not self.waits(self.tasks[self._looks[0][1]]):  # the limit was lifted meanwhile
             self._looked_for.discard(heappop(self._looks))
         moments = [self._timed[0][0]] if self._timed else []
-        if self.paused_by is None:
+        if self.paused_by is None and not self.holds_back:
             moments += [self._retries[0].due] if self._retries else []
             moments += [self._looks[0][0]] if self._looks else []
         return min(moments, default=None)
@@ -399,7 +400,7 @@ class Beginnings(Agenda):
 
     def begin(self, now: float) -> Attempt | None:
         """The next attempt to run, or None when nothing can start now."""
-        if self.paused_by is not None:
+        if self.paused_by is not None or self.holds_back:
             return None
         if self._looks:
             self._look(now)
@@ -418,7 +419,7 @@ class Beginnings(Agenda):
             if task.exec_node_func is None or (task.limits and not self._admitted(task, now)):
                 self.ledger.shelve(epoch)
                 continue
-            attempt = Attempt(epoch, task, self._earlier.pop(epoch, ()) if self._earlier else ())
+            attempt = Attempt(epoch, task, self.earlier.pop(epoch, ()) if self.earlier else ())
             self.ledger.start(attempt)
             config = task.config
             if task.limits or config.timeout is not None or config.defer_net_actions:
@@ -610,11 +611,11 @@ class Engine(Conclusions):
             case Verdict.RETRY:
                 assert after is not None and outcome.error is not None
                 again = Attempt(attempt.epoch, attempt.task, (*attempt.earlier, (at, outcome.error)))
-                heappush(self._retries, Retry(now + after, next(self._numbers), again))
+                self.retry_at(now + after, again)
             case Verdict.GIVE_BACK:
                 self.ledger.give_back(attempt)
                 if attempt.earlier:
-                    self._earlier[attempt.epoch] = attempt.earlier
+                    self.earlier[attempt.epoch] = attempt.earlier
             case _:
                 self.ledger.cancel(attempt)
         if what is Verdict.GIVE_UP:
@@ -625,11 +626,15 @@ class Engine(Conclusions):
             self.observe(attempt, what, outcome.ending, outcome.error)
         return what
 
+    def retry_at(self, due: float, attempt: Attempt) -> None:
+        """This attempt, at an epoch that runs, is to begin at that moment."""
+        heappush(self._retries, Retry(due, next(self._numbers), attempt))
+
     def give_back_waiting(self) -> None:
         """Epochs that wait for their next attempt are startable again. Their earlier attempts are remembered."""
         for *_, attempt in reversed(self.waiting_retries()):
             self.ledger.give_back(attempt)
-            self._earlier[attempt.epoch] = attempt.earlier
+            self.earlier[attempt.epoch] = attempt.earlier
         self._retries.clear()
         self._held.clear()
 

@@ -75,6 +75,15 @@ class Pace:
         moment = self._begun + self._gap
         return moment if self._last is None or now < moment else now + max(self._gap / 8, _SOON)
 
+    def since(self, now: float) -> float:
+        """How many seconds ago the last one began; infinite where there was none."""
+        self.admit(now)
+        return now - self._begun
+
+    def take_up(self, begun: float) -> None:
+        """The last one began at this moment."""
+        self._begun = begun
+
     def begun(self, attempt: Attempt, now: float) -> None:
         """The next gap counts from here, or from when its function is called."""
         self._begun, self._last = now, attempt

@@ -36,10 +36,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import inf
 from pathlib import Path
 from threading import RLock
-from time import gmtime, monotonic, strftime, time
+from time import gmtime, strftime, time
 from typing import Any, NamedTuple
 
 from netrun.books import Record
@@ -54,7 +53,7 @@ from netrun.routing import Door, Wire
 # |---|---|---|
 # | `action` | something done on the net | what it was done to |
 # | `event` | what an action caused; `action_id` says which | the packet or epoch, and where it was and is |
-# | `epoch` | an attempt at an epoch that has ended | `epoch_id`, `node_name`, `attempt`, `carrier`, `worker`, `begun`, `ended`, `verdict`, `ending`, `error` |
+# | `epoch` | an attempt at an epoch that has ended | `epoch_id`, `node_name`, `attempt`, `carrier`, `worker`, `begun`, `ended`, `verdict`, `ending`, `error` (its first 10,000 characters) |
 
 
 # %%
@@ -443,8 +442,7 @@ for about in [("create", epoch, 7, None), ("unsent", epoch, 7, "out"), ("cancel"
 
 # %%
 #|exporti
-_CHECK = 1.0  # seconds after which a file is looked for again
-_open_files: set[str] = set()  # the real paths that nets of this process write to
+_open_files: dict[str, "HistoryFile"] = {}  # by real path, those that nets of this process write to
 
 
 class HistoryFile:
@@ -452,65 +450,69 @@ class HistoryFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._real = os.path.realpath(self.path)
-        if self._real in _open_files:
-            raise self._taken()
         try:
+            self._real = os.path.realpath(self.path)
+            if self._real in _open_files:
+                raise self._taken()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab+", buffering=0)
-        except OSError as error:
-            raise ConfigError(f"history_file {str(self.path)!r} cannot be opened: {_told(error)}.") from error
-        self._checked = -inf  # when it was last seen to be there
-        try:
-            self._lock()
-            self._size = self._cut_torn_line()
-        except BaseException:
-            self._file.close()
+            try:
+                self._lock()
+                self._cut_torn_line()
+            except BaseException:
+                self._file.close()
+                raise
+        except ConfigError:
             raise
-        _open_files.add(self._real)
+        except (OSError, ValueError) as error:  # ValueError: no path can be like this
+            raise ConfigError(f"history_file {str(self.path)!r} cannot be opened: {_told(error)}.") from error
+        _open_files[self._real] = self
 
     def append(self, text: str) -> None:
         """Append whole lines. Raises `OSError`, and then the file is as before."""
         content = text.encode()
-        if monotonic() > self._checked + _CHECK:
-            self.must_be_there()
+        before = self.must_be_there().st_size
         try:
             if self._file.write(content) != len(content):
                 raise OSError(f"{self.path}: no room for all lines")
         except OSError:
-            self._cut(self._size)
+            self._cut(before)
             raise
-        self._size += len(content)
 
-    def must_be_there(self) -> None:
-        """Raise `FileNotFoundError` when somebody has removed it."""
-        self._checked = monotonic()
-        if os.fstat(self._file.fileno()).st_nlink == 0:
-            self._checked = -inf  # so that it is found again
+    def must_be_there(self) -> os.stat_result:
+        """What the system knows of the file. Raises `FileNotFoundError` when somebody has removed it."""
+        stat = os.fstat(self._file.fileno())
+        if stat.st_nlink == 0:
             raise FileNotFoundError(f"{self.path} was removed")
+        return stat
 
     def close(self) -> None:
-        """Let others have it."""
-        _open_files.discard(self._real)
+        """Let others have it, even if a child of this process has it open still."""
+        _open_files.pop(self._real, None)
+        self._lock(release=True)
+        self._file.close()
+
+    def leave(self) -> None:
+        """In a process that was forked off: it is the parent's, and so is the lock."""
         self._file.close()
 
     def _taken(self) -> ConfigError:
         return ConfigError(f"another net writes to history_file {str(self.path)!r}; stop it, or name another file.")
 
-    def _lock(self) -> None:
+    def _lock(self, release: bool = False) -> None:
         try:
-            from fcntl import LOCK_EX, LOCK_NB, flock
+            from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
         except ImportError:  # Windows
             return
         try:
-            flock(self._file.fileno(), LOCK_EX | LOCK_NB)
+            flock(self._file.fileno(), LOCK_UN if release else LOCK_EX | LOCK_NB)
         except BlockingIOError:
             raise self._taken() from None
         except OSError:  # a file system without locks
             return
 
-    def _cut_torn_line(self) -> int:
-        """What comes after the last whole line goes. Returns how much stays."""
+    def _cut_torn_line(self) -> None:
+        """What comes after the last whole line goes."""
         end = size = self._file.seek(0, os.SEEK_END)
         tail = b""
         while end > 0 and b"\n" not in tail:
@@ -521,11 +523,29 @@ class HistoryFile:
         if whole < size:
             _warn(f"{self.path}: the last line is torn ({size - whole} bytes), and is cut off.")
             self._cut(whole)
-        return whole
+
+    def last_number(self) -> int:
+        """The number of the record that the last line is of; 0 where there is none."""
+        self._file.seek(max(0, self._file.seek(0, os.SEEK_END) - 65536))
+        last = self._file.read().splitlines()[-1:]
+        try:
+            return int(entry_of(last[0]).id[1:].partition(".")[0]) if last else 0
+        except (ValueError, KeyError):
+            return 0
 
     def _cut(self, size: int) -> None:
         if self._file.seek(0, os.SEEK_END) > size:
             self._file.truncate(size)
+
+
+def _leave_files() -> None:
+    """A child that outlives its parent must not keep the parent's files locked."""
+    while _open_files:
+        _open_files.popitem()[1].leave()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_files)
 
 
 def read_entries(path: str | os.PathLike[str]) -> list[HistoryEntry]:
@@ -535,7 +555,7 @@ def read_entries(path: str | os.PathLike[str]) -> list[HistoryEntry]:
     for number, line in enumerate(lines, 1):
         try:
             entries.append(entry_of(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             bad.append(f"line {number} cannot be read ({_told(error)})")
     if bad:
         _warn(f"{path}: {'; '.join(bad[:3])}{' …' if bad[3:] else ''}: left out.")
@@ -586,15 +606,17 @@ print(*(one.message for one in warned), sep="\n")
 # %%
 #|exporti
 _DIGEST = 256  # records that may be fresh, where there is no file
+_MOST_OF_AN_ERROR = 10_000  # characters
 _LINES_A_RECORD = 5  # about so many, see `history_chunk_size`
 
 
 class Chunk(NamedTuple):
-    """Records that were digested together. `first` is the number of the first, `size` how many entries they stand for."""
+    """Records that were digested together. `first` is the number of the first, `size` how many entries they stand for.
+    What comes from a checkpoint is lines already."""
 
     first: int
     size: int
-    records: list[Record]
+    records: list[Record] | str
 
 
 class Recorder:
@@ -604,7 +626,7 @@ class Recorder:
         self.suffix, self.max_size = suffix, max_size
         self.lost = 0  # entries that could not be written
         self.error: OSError | None = None
-        self.rests: deque[float] = deque(maxlen=1000)  # when each run came to rest
+        self.closes: deque[float] = deque(maxlen=1000)  # when each run was closed
         self._file, self._pid = file, os.getpid()
         self._lock = RLock()
         self._fresh: list[Record] = []
@@ -619,31 +641,40 @@ class Recorder:
         """An attempt has ended."""
         fresh = self._fresh
         if verdict is not Verdict.COMMIT:  # that is told with the finish of its epoch
-            text = None if error is None else _told(error)
+            text = None if error is None else _told(error)[:_MOST_OF_AN_ERROR]
             facts = len(attempt.earlier) + 1, attempt.since, attempt.where(), _VERDICTS[verdict], _ENDINGS[ending], text
             fresh.append((time(), "attempt", attempt.epoch, *facts))
         if len(fresh) > self._most:
             self.digest()
 
-    def rest(self, flushes: bool) -> None:
-        """A run has come to rest."""
-        self.rests.append(time())
+    def rest(self, flushes: bool, is_closed: bool) -> None:
+        """A run has come to rest, and is perhaps closed."""
+        if is_closed:
+            self.closes.append(time())
         if flushes:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is fresh, and see that the file is there."""
+        with self._lock:
             self.digest()
+            if self._writes():
+                self._try(lambda file: file.must_be_there())
 
     def digest(self) -> None:
         """Count what is fresh, write it, and keep it as far as the bound allows."""
         with self._lock:
             records = self._fresh[:]
-            del self._fresh[: len(records)]  # others may have appended meanwhile
             if not records:
                 return
             size = sum([_FIXED.get(record[1]) or _size_of(record) for record in records])
             chunk = Chunk(self._next, size, records)
+            text = self._written(chunk) if self._writes() else None  # what takes long comes before anything changes
+            del self._fresh[: len(records)]  # others may have appended meanwhile
             self._next += len(records)
             self._keep(chunk)
-            if self._file is not None and self._pid == os.getpid():
-                self._append(self._written(chunk), chunk.size)
+            if text is not None:
+                self._append(text, chunk.size)
 
     def _keep(self, chunk: Chunk) -> None:
         self._kept.append(chunk)
@@ -651,18 +682,30 @@ class Recorder:
         while self._kept and self._size - self._kept[0].size >= self.max_size:
             self._size -= self._kept.popleft().size
 
+    def _writes(self) -> bool:
+        """Whether there is a file. In a process that was forked off it is not ours."""
+        return self._file is not None and self._pid == os.getpid()
+
     def _append(self, text: str, entries: int) -> None:
+        if not self._try(lambda file: file.append(text)):
+            self.lost += entries
+
+    def _try(self, act: Callable[[HistoryFile], object]) -> bool:
+        """Do something with the file. Whether it went well; if not, there is one warning."""
         assert self._file is not None
         try:
-            self._file.append(text)
+            act(self._file)
         except OSError as error:
-            self.lost += entries
             first, self.error = self.error is None, error
             if first:
                 _warn(f"history_file {str(self._file.path)!r} cannot be written, the net goes on: {_told(error)}.")
+            return False
+        return True
 
     def _written(self, chunk: Chunk) -> str:
         """The lines of a chunk."""
+        if isinstance(chunk.records, str):
+            return chunk.records
         if self._lines is None:
             self._lines = EpochLines(self.suffix)
         return self._lines.write(chunk.first, chunk.records)
@@ -675,17 +718,34 @@ class Recorder:
 
     def entries(self) -> list[HistoryEntry]:
         """What is kept, oldest first."""
+        return [entry_of(line) for line in self.lines(*self.state()[1:])]
+
+    def state(self) -> tuple[int, int, list[Chunk]]:
+        """The number of the next record, how many entries are kept, and what has them, for `lines`."""
         with self._lock:
             size = self.size()
-            lines = "".join([self._written(chunk) for chunk in self._kept]).splitlines()
-        return [entry_of(line) for line in lines[len(lines) - size :]]
+            return self._next, size, list(self._kept)
+
+    def lines(self, size: int, chunks: list[Chunk]) -> list[str]:
+        """What was kept then, as lines."""
+        with self._lock:
+            lines = "".join([self._written(chunk) for chunk in chunks]).splitlines()
+        return lines[len(lines) - size :]
+
+    def take_up(self, suffix: str, number: int, lines: list[str]) -> None:
+        """Go on from what another net has recorded. Numbers that are in the file already are not given again."""
+        with self._lock:
+            self.suffix, self._lines = suffix, None
+            self._next = number if self._file is None else max(number, self._file.last_number() + 1)
+            if lines:
+                self._keep(Chunk(0, len(lines), "".join([line + "\n" for line in lines])))
 
     def close(self) -> None:
         """Write what is fresh, and let go of the file. In a process that was forked it is not ours, and nor is the lock."""
         if self._pid != os.getpid():
             return
         with self._lock:
-            self.digest()
+            self.flush()
             file, self._file = self._file, None
             if file is not None:
                 file.close()

@@ -60,7 +60,7 @@ from math import inf
 from threading import TIMEOUT_MAX, Condition, RLock, Thread
 from typing import Any, TypeVar
 
-from netrun.core import NetStateError, NodeExecutionFailed, check_number
+from netrun.core import NetNotPausedError, NetStateError, NodeExecutionFailed, check_number
 from netrun.driver import Driver, Host, ThreadHost, finish, is_cancelled, raise_first, run_now
 from netrun.signals import Guard
 
@@ -107,7 +107,7 @@ class Turns:
         self._idle = False  # whether who drives it has nothing to do
         self._rises = 0  # how often it was roused from its rest
         self._stop_asked = False
-        self.at_rest: Callable[[bool], object] = lambda is_over: None  # told when a run rests, or is over for good
+        self.at_rest: Callable[[bool, bool], object] = lambda is_closed, is_over: None  # told when a run rests, and how
         self._signalled = False  # whether a signal came since a verb was called that it pauses
         self._lock = (
             RLock()
@@ -225,6 +225,19 @@ class Turns:
         """Whether the net is stopped for good."""
         return self.state is NetState.STOPPED
 
+    @contextmanager
+    def resting(self, operation: str) -> Iterator[None]:
+        """Nobody drives the net within this. Raises `NetNotPausedError` unless it is PAUSED or STOPPED and nothing runs."""
+        with self._lock:
+            is_paused = self.state in (NetState.PAUSED, NetState.STOPPED)
+            if not is_paused or not self._is_at_rest() or self._engine.running:
+                raise NetNotPausedError(operation)
+            yield
+
+    def rest(self) -> None:
+        """The net is PAUSED: what it goes on with was restored."""
+        self.state = NetState.PAUSED
+
     def must_be_free(self, operation: str) -> None:
         """Raise `NetStateError` unless the net could be driven now."""
         with self._lock:
@@ -306,7 +319,7 @@ class Runs(Turns):
         self.state = NetState.STOPPED if self._stop_asked and closed else NetState.PAUSED
         if self.state is NetState.STOPPED:
             self._engine.give_back_waiting()
-        self.at_rest(self.state is NetState.STOPPED)
+        self.at_rest(closed, self.state is NetState.STOPPED)
         _inside_of.set(outside)
         raise_first(errors)
         return done
@@ -492,7 +505,7 @@ class Background(Hosting):
                 self._engine.pause("error")
                 self._kept.append(error)
             self._kept += self._take_errors()
-            self.at_rest(False)
+            self.at_rest(False, False)
             if self._has_become_idle():
                 await host.next(None)
         return 0

@@ -23,9 +23,10 @@
 #|export
 import sys
 from collections.abc import Iterable
+from functools import partial
 from importlib import import_module
 from keyword import iskeyword
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from netrun.core import DslFinding, ImportPathError, _told, unknown_name
@@ -72,8 +73,8 @@ for path in ["double", "a..b", "../x", "a.b()", "a.lambda", "myapp.f.__globals__
 # ## What a path names
 #
 # With `allow=["myapp"]` a path has to begin with `myapp`, and nothing else is imported by name. It must not lead out
-# again: not through a module that `myapp` has imported (`myapp.os.system`), and not to a function or class that was made
-# elsewhere (`from os import system` in `myapp`). Let `allow` name that package too where this is meant.
+# again: not through a module that `myapp` has imported (`myapp.os.system`), and not to anything that can be called and was
+# made elsewhere (`from os import system` in `myapp`, cached or in a `partial` too, or an instance of a class from there). Let `allow` name that package too where this is meant.
 
 
 # %%
@@ -99,7 +100,7 @@ def _import(path: str, name: str) -> ModuleType | None:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             return None
         raise _refused(path, f"`{path}`: importing `{name}` raised {_told(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _refused(path, f"`{path}`: importing `{name}` raised {_told(error)}") from error
 
 
@@ -122,8 +123,9 @@ def _must_be_in(path: str, found: Any, parts: list[str], allow: list[str]) -> No
     if isinstance(found, ModuleType):
         home = found.__name__ if found.__name__ != ".".join(parts) else None
     else:
-        bears_home = isinstance(found, (FunctionType, BuiltinFunctionType, MethodType, type))
-        home = str(found.__module__) if bears_home else None
+        while isinstance(found, partial):
+            found = found.func
+        home = str(getattr(found, "__module__", None)) if callable(found) else None  # an instance has its class's
     if home is not None and not _is_in(home, allow):
         raise _refused(path, f"`{path}` leads to `{home}`, which is not in what may be named: {', '.join(allow)}")
 

@@ -116,7 +116,7 @@ def _call(path: str, func: Callable[..., Any], args: Mapping[str, Any]) -> Any:
         return func(**args)
     except FactoryError as error:
         raise FactoryError(path, error.what) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise FactoryError(path, f"{getattr(func, '__name__', 'it')} raised {_told(error)}") from error
 
 

@@ -158,11 +158,14 @@ Line = tuple[Path, str]
 
 
 def _table(path: Path, data: Mapping[str, Any]) -> Iterator[Line]:
-    """The lines of a table, those of tables with headers last."""
+    """The lines of a table, those of tables with headers last. Conditions keep their order, since it decides which is
+    tried first: where one of them needs a header, all have one."""
     later = []
+    told = {key: None if _has_header((*path, key)) else _lines((*path, key), value) for key, value in data.items()}
+    are_headed = None in told.values() and "".join(map(str, path[-1:])).endswith("_salvo_conditions")
     for key, value in data.items():
-        lines = None if _has_header((*path, key)) else _lines((*path, key), value)
-        if lines is None:
+        lines = told[key]
+        if lines is None or are_headed:
             later.append((key, value))
         else:
             yield from lines
@@ -285,7 +288,27 @@ def note(path: Path, why: str) -> str:
 def formatted(description: Description, text: str) -> str:
     """A description in normal form, with the comments of the text that it was read from."""
     places = Places(text)
-    return with_comments(lines_of(data_of(description)), places.before, places.after)
+    moved = _moved(read(text).edges, description.edges)
+    before, after = (_with_edges_moved(comments, moved) for comments in (places.before, places.after))
+    return with_comments(lines_of(data_of(description)), before, after)
+
+
+def _moved(was: Sequence[EdgeDefinition], now: Sequence[EdgeDefinition]) -> dict[int, int]:
+    """Where each edge is now that was there before."""
+    there = {(edge.source, edge.target): place for place, edge in enumerate(now)}
+    ends = [(edge.source, edge.target) for edge in was]
+    return {place: there[end] for place, end in enumerate(ends) if end in there}
+
+
+def _with_edges_moved(comments: Mapping[Path, list[str]], moved: Mapping[int, int]) -> dict[Path, list[str]]:
+    """Comments on edges by the places that those have now; on the list of them where one is gone."""
+    found: dict[Path, list[str]] = {}
+    for path, texts in comments.items():
+        if path[:1] == ("edges",) and len(path) > 1:
+            place = moved.get(int(path[1]))
+            path = ("edges",) if place is None else ("edges", place, *path[2:])
+        found.setdefault(path, []).extend(texts)
+    return found
 
 
 # %%
@@ -335,9 +358,31 @@ def _synced(text: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str | 
         document = tomlkit.parse(text)
         _sync((), document, was, now)
         synced = document.as_string()
-        return synced if lines_of(data_of(read(synced))) == lines_of(now) else None
+        is_right = lines_of(data_of(read(synced))) == lines_of(now)
+        return synced if is_right and _keeps_comments(text, synced, now) else None
     except Exception:  # whatever it is, there is another way to write the text, and no comment is lost on it
         return None
+
+
+def _keeps_comments(text: str, synced: str, now: Mapping[str, Any]) -> bool:
+    """Whether every comment is still there, but for those on what is gone."""
+    places, left = Places(text), Places(synced)
+    there = [comment for comments in (left.before, left.after) for texts in comments.values() for comment in texts]
+    for comments in (places.before, places.after):
+        for path, texts in comments.items():
+            is_gone = path[:1] == ("edges",) or not _holds(now, path[:2])
+            if not is_gone and any(comment not in there for comment in texts):
+                return False
+    return True
+
+
+def _holds(data: Any, path: Path) -> bool:
+    """Whether there is something at a path of names."""
+    for name in path:
+        if not isinstance(data, Mapping) or name not in data:
+            return False
+        data = data[name]
+    return True
 
 
 def _sync(path: Path, document: Any, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -352,20 +397,35 @@ def _sync(path: Path, document: Any, was: Mapping[str, Any], now: Mapping[str, A
             _sync((*path, key), inner, old, value)
         elif key == "edges" and not path and isinstance(inner, list) and old is not None:
             _sync_edges(inner, old, value)
+        elif isinstance(inner, list) and isinstance(old, list) and isinstance(value, list) and _grew(old, value):
+            for part in value[len(old) :]:
+                inner.append(_item((*path, key, 0), part))
         else:
             document[key] = _item((*path, key), value)
 
 
+def _grew(old: list[Any], new: list[Any]) -> bool:
+    """Whether a list is another with more at its end."""
+    return new[: len(old)] == old
+
+
 def _sync_edges(document: Any, was: list[dict[str, Any]], now: list[dict[str, Any]]) -> None:
-    """Take out the edges that are gone, and put the new ones at the end."""
+    """Take out the edges that are gone, say what is new of those that stay, and put the new ones at the end."""
     import tomlkit
 
-    for place in reversed(range(len(was))):
-        if was[place] not in now:
-            del document[place]
     is_tables = isinstance(document, tomlkit.items.AoT)
-    for edge in now:
-        if edge not in was:
+    new = {(edge["from"], edge["to"]): edge for edge in now}
+    old = [(edge["from"], edge["to"]) for edge in was]
+    for place in reversed(range(len(was))):
+        if old[place] not in new:
+            del document[place]
+        elif was[place] != new[old[place]]:
+            if is_tables:
+                _sync(("edges", place), document[place], was[place], new[old[place]])
+            else:
+                document[place] = tomlkit.value(value_text(new[old[place]]))
+    for ends, edge in new.items():
+        if ends not in old:
             document.append(tomlkit.item(edge) if is_tables else tomlkit.value(value_text(edge)))
 
 

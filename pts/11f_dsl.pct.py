@@ -412,6 +412,7 @@ def _told_again(teller: Teller, net: "Net", options: dict[str, Any]) -> dict[str
 # %%
 #|exporti
 _NONE = (None,) * len(FUNCTIONS)
+_OF_A_FUNCTION = "netrun.factories.from_function"  # whose ports nobody knows before the function is imported
 
 
 class Building:
@@ -472,7 +473,7 @@ class Building:
             if self.resolve:
                 made = make_node(path, node.factory_args, self._resolver.allow)
                 return made.spec, made.functions, made.types
-            if path.startswith("netrun.factories."):
+            if path.startswith("netrun.factories.") and path != _OF_A_FUNCTION:
                 return spec_of(path, factory_at(path), node.factory_args), _NONE, {}
         except ImportPathError as error:
             named = next((key for key, value in node.factory_args.items() if value == error.path), None)
@@ -517,6 +518,19 @@ class Building:
 
 # %%
 #|exporti
+_BOM = "\ufeff"  # what some editors put before a text
+
+
+def text_in(path: str | os.PathLike[str]) -> str:
+    """The text in a file. Raises `DslError` for one that is too large, or no text."""
+    must_be_bounded(os.stat(path).st_size, "bytes", os.fspath(path))
+    with open(path, encoding="utf-8", newline="") as file:
+        try:
+            return file.read()
+        except UnicodeDecodeError as error:
+            raise DslError([DslFinding(f"this is no text in UTF-8: {error.reason}")], os.fspath(path)) from None
+
+
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
     """Write a text to a file. What was there is there until all of the new one is. A link stays one, and the file's mode
     stays as it was."""
@@ -564,19 +578,14 @@ class NetDefinition(Description):
 
         Raises `DslError` with everything that is wrong with the text.
         """
+        text = text.removeprefix(_BOM) if isinstance(text, str) else text
         said = read(text, file, given)
         return cls(said.options, said.meta, said.nodes, said.edges, text, file, dict(given or {}))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], given: Mapping[Path, Any] | None = None) -> Self:
         """What a TOML file says. Raises `DslError`, and `OSError` for a file that cannot be read."""
-        must_be_bounded(os.stat(path).st_size, "bytes", os.fspath(path))
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            try:
-                text = file.read()
-            except UnicodeDecodeError as error:
-                raise DslError([DslFinding(f"this is no text in UTF-8: {error.reason}")], os.fspath(path)) from None
-        return cls.from_toml(text, os.fspath(path), given)
+        return cls.from_toml(text_in(path), os.fspath(path), given)
 
     @classmethod
     def from_net(cls, net: "Net") -> "NetDefinition":

@@ -59,10 +59,9 @@ def _option(option: Any, kind: str) -> Schema:
     if kind == "callable":
         return {"type": "string", "description": "an import path" if option.name != "dead_letter_queue" else
                 '"memory", "file", "callback", or an import path'}  # fmt: skip
-    for word, name in (("bool", "boolean"), ("float", "number"), ("int", "integer")):
-        if word in text:
-            return {"type": name}
-    return {"type": "string"}
+    names = (("bool", "boolean"), ("float", "number"), ("int", "integer"), ("str", "string"))
+    found = [name for word, name in names if word in text]
+    return {"type": found[0] if len(found) == 1 else found}
 
 
 def _options(config: Any, kinds: dict[str, str]) -> Schema:

@@ -43,11 +43,12 @@ import os
 import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from netrun.core import (
+    CheckpointError,
     ConfigError,
     DslError,
     EpochLimitReached,
@@ -97,20 +98,34 @@ def _where(error: BaseException | None) -> str:
     return f"\n  at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
 
 
-def _trouble_of(error: Exception) -> Trouble:
+def _trouble_of(error: BaseException) -> Trouble:
     """An exception as a message and an exit code."""
     if isinstance(error, Trouble):
         return error
+    if isinstance(error, SystemExit):
+        return Trouble(f"error: the net's own code called sys.exit({error.code!r}){_where(error)}", FAILED)
     if isinstance(error, NodeExecutionFailed):
         others = "".join(f"\nerror: {other}" for other in error.others)
         return Trouble(f"error: {error}{_where(error.original_exception)}{others}", FAILED)
     if isinstance(error, EpochLimitReached):
         return Trouble(f"error: {error}", FAILED)
+    if isinstance(error, CheckpointError):
+        return Trouble(f"error: {error}", DATA)
     if isinstance(error, (DslError, GraphError, ConfigError, FactoryError, ImportPathError)):
         return Trouble(f"error: {error}{_where(error.__cause__)}", WRONG)
     if isinstance(error, OSError) and not isinstance(error, ImportError) and error.filename is not None:
         return Trouble(f"error: {error.filename}: {error.strerror or error}", DATA)
+    if isinstance(error, OSError) and _is_of_here(error):
+        _mute()
+        return Trouble(f"error: the standard output: {error.strerror or error}", DATA)
     return Trouble(f"error: {_told(error)}{_where(error)}", FAILED)
+
+
+def _is_of_here(error: BaseException) -> bool:
+    """Whether an exception was raised by a line of this file, which is `print` where it has to do with no named file."""
+    from traceback import walk_tb
+
+    return [frame for frame, _ in walk_tb(error.__traceback__)][-1].f_code.co_filename == __file__
 
 
 # %% [markdown]
@@ -124,8 +139,10 @@ def _trouble_of(error: Exception) -> Trouble:
 #|exporti
 def _standard_input() -> Any:
     """The standard input, which is UTF-8 as all TOML and JSON is."""
+    if sys.stdin is None:
+        raise Trouble("error: the standard input is closed", DATA)
     if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8")
+        sys.stdin.reconfigure(encoding="utf-8-sig")
     return sys.stdin
 
 
@@ -150,14 +167,29 @@ def _setting(text: str) -> tuple[tuple[str | int, ...], Any]:
 
 def _definition(file: str, args: Namespace) -> "NetDefinition":
     """The definition that a command is about."""
-    from netrun.dsl import NetDefinition
+    from netrun.dsl import NetDefinition, text_in
 
     given = dict(map(_setting, getattr(args, "set", ())))
+    text = _standard_input().read() if file == "-" else text_in(file)
+    _must_have_nodes(text.removeprefix("\ufeff"), file, given)
     if getattr(args, "history", None) is not None:
         given["net", "history_file"] = args.history
-    if file == "-":
-        return NetDefinition.from_toml(_standard_input().read(), "-", given)
-    return NetDefinition.from_file(file, given)
+    if getattr(args, "checkpoint", None) is not None:
+        given["net", "checkpoint_path"] = args.checkpoint
+    return NetDefinition.from_toml(text, file, given)
+
+
+def _must_have_nodes(text: str, file: str, given: dict[tuple[str | int, ...], Any]) -> None:
+    """Refuse to set something of a node that there is not. A whole node may be set."""
+    from netrun.expressions import did_you_mean
+    from netrun.reading import data_of
+
+    named = {str(path[1]): path for path in given if path[0] == "nodes" and len(path) > 2 and path[:2] not in given}
+    nodes = data_of(text, file).get("nodes", {}) if named else {}
+    for name, path in named.items():
+        if isinstance(nodes, dict) and name not in nodes:
+            what = f"there is no node `{name[:100]}`{did_you_mean(name, nodes)}"
+            raise Trouble(f"error: --set {'.'.join(map(str, path))}: {what}", USAGE)
 
 
 def _built(definition: "NetDefinition", file: str, args: Namespace, **options: Any) -> "Net":
@@ -186,23 +218,27 @@ def _in_threads(definition: "NetDefinition", count: int) -> None:
 def _port_and(what: str, option: str, text: str) -> tuple[str, str]:
     """The port, as `Net.run` knows it, and what it is to get or where it goes."""
     from netrun.expressions import Misread
-    from netrun.description import read_ref
+    from netrun.description import read_ref, write_ref
 
     port, sign, rest = text.partition("=")
     try:
         names = read_ref(port if sign else "")
     except Misread:
         raise Trouble(f"error: {option} {text}: it has the form Node.port={what}", USAGE) from None
-    return ".".join(names), rest
+    return write_ref(*names), rest
 
 
 def _json(text: str, place: str) -> Any:
     from json import loads
 
     try:
-        return loads(text)
+        return loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise Trouble(f"error: {place}: this is no JSON: {error}", DATA) from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is none")
 
 
 def _lines(file: Any, name: str) -> Iterator[Any]:
@@ -215,16 +251,17 @@ def _lines(file: Any, name: str) -> Iterator[Any]:
         raise Trouble(f"error: {name}: this is no text in UTF-8: {error.reason}", DATA) from None
 
 
-def _inputs(texts: list[str]) -> dict[str, list[Any]]:
+def _inputs(ports: list[tuple[str, str]]) -> dict[str, list[Any]]:
     """The values for each port: JSON, a text, or `@` and a file."""
     inputs: dict[str, list[Any]] = {}
-    for text in texts:
-        port, given = _port_and("value or @file", "--input", text)
+    for port, given in ports:
         values = inputs.setdefault(port, [])
+        if given == "@":
+            raise Trouble(f"error: --input {port}=@: the name of a file comes after the @", USAGE)
         if given == "@-":
             values += _lines(_standard_input(), "-")
         elif given.startswith("@"):
-            with open(given[1:], encoding="utf-8") as file:
+            with open(given[1:], encoding="utf-8-sig") as file:
                 values += _lines(file, given[1:])
         else:
             values.append(_value(given))
@@ -247,35 +284,80 @@ _ESCAPED = "backslashreplace"  # what an encoding does not have; in a JSON text 
 class _Out:
     """Where the values of each output port go. Without `--output`, all of them to the standard output, with their port."""
 
-    def __init__(self, texts: list[str], files: ExitStack) -> None:
+    def __init__(self, texts: list[str]) -> None:
+        self._names: dict[str, str] = {}
         self._files: dict[str, Any] = {}
         for text in texts:
             port, name = _port_and("- or file", "--output", text)
-            file = sys.stdout if name == "-" else open(name, "w", encoding="utf-8", errors=_ESCAPED)  # noqa: SIM115
-            self._files[port] = file
-            if file is not sys.stdout:
-                files.enter_context(file)
+            if port in self._names:
+                raise Trouble(f"error: --output {text}: {port} goes to {self._names[port]} already", USAGE)
+            self._names[port] = name
 
     @property
     def ports(self) -> list[str] | None:
         """The ports to take from; None for all."""
-        return list(self._files) or None
+        return list(self._names) or None
 
-    def write(self, outputs: dict[str, list[Any]]) -> None:
-        """Write the values as JSON, one a line."""
+    def open(self, ending: ExitStack) -> None:
+        """Open each file, once. What was in it is gone then."""
+        opened: dict[str, Any] = {}
+        for port, name in self._names.items():
+            place = "-" if name == "-" else os.path.realpath(name)
+            if place not in opened:
+                opened[place] = sys.stdout if name == "-" else open(name, "w", encoding="utf-8", errors=_ESCAPED)  # noqa: SIM115
+                if name != "-":
+                    ending.callback(_closed, opened[place])
+            self._files[port] = opened[place]
+
+    def write(self, outputs: dict[str, list[Any]]) -> bool:
+        """Write the values as JSON, one a line. What cannot be written is told. Returns whether all could."""
+        written = [self._written(port, value) for port, values in outputs.items() for value in values]
+        for file in {id(file): file for file in (sys.stdout, *self._files.values())}.values():
+            try:
+                file.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                written.append(_unwritten(file, error))
+        return all(written)
+
+    def _written(self, port: str, value: Any) -> bool:
+        """Write a value. Returns whether it could be."""
         from json import dumps
 
-        for port, values in outputs.items():
-            file: Any = self._files.get(port, sys.stdout)
-            is_narrow = (file.encoding or "").lower() not in ("utf-8", "utf8")
-            for value in values:
-                try:
-                    line = dumps(value if self._files else {port: value}, ensure_ascii=is_narrow, allow_nan=False)
-                except (TypeError, ValueError, RecursionError) as error:
-                    what = f"a {type(value).__name__} that came out at {port} cannot be written as JSON: {error}"
-                    raise Trouble(f"error: {what}", DATA) from None
-                print(line, file=file)
-        sys.stdout.flush()
+        file: Any = self._files.get(port, sys.stdout)
+        is_narrow = (file.encoding or "").lower() not in ("utf-8", "utf8")
+        try:
+            line = dumps(value if self._names else {port: value}, ensure_ascii=is_narrow, allow_nan=False)
+        except Exception as error:  # a value may have code of its own
+            _say(f"error: a {type(value).__name__} that came out at {port} cannot be written as JSON: {error}")
+            return False
+        try:
+            print(line, file=file)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            return _unwritten(file, error)
+        return True
+
+
+def _unwritten(file: Any, error: OSError) -> bool:
+    """Say that a file takes no more."""
+    _say(f"error: {'the standard output' if file is sys.stdout else file.name}: {error.strerror or error}")
+    if file is sys.stdout:
+        _mute()
+    return False
+
+
+def _closed(file: Any) -> None:
+    """Close a file. What it did not take was told before."""
+    with suppress(OSError):
+        file.close()
+
+
+def _mute() -> None:
+    """Let the standard output go nowhere, so that nothing is complained of at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 # %% [markdown]
@@ -286,6 +368,7 @@ class _Out:
 #|exporti
 def run(args: Namespace) -> int:
     """Run a net."""
+    from netrun.description import write_ref
     from netrun.net import PortNames
 
     definition = _definition(args.file, args)
@@ -295,19 +378,36 @@ def run(args: Namespace) -> int:
         net = _built(definition, args.file, args)
         ending.callback(net.stop)
         ports = PortNames(net._ledger.doors)
-        inputs = _inputs(args.input)
-        out = _Out(args.output, ending)
+        given = [_port_and("value or @file", "--input", text) for text in args.input]
+        out = _Out(args.output)
         try:
-            for name in inputs:
+            for name, _ in given:
                 ports.input(name)
             taken = [ports.outlet(name) for name in out.ports] if out.ports else ports.outlets
         except ConfigError as error:
             raise Trouble(f"error: {error}", USAGE) from None
+        inputs = _inputs(given)
+        out.open(ending)
         try:
-            net.run(inputs, outputs=[])
-        finally:  # what came out is written, also where something failed
-            out.write({f"{node}.{port}": net.take_outputs(node, port) for node, port in taken})
-        return _told_rest(net)
+            _start(net, inputs, args.checkpoint)
+        finally:  # what came out is written, also where something failed; or it is in the checkpoint
+            is_written = True
+            if args.checkpoint is None or net.poll().paused_by is None:
+                is_written = out.write({write_ref(*place): net.take_outputs(*place) for place in taken})
+        return _told_rest(net) or (0 if is_written else DATA)
+
+
+def _start(net: "Net", inputs: dict[str, list[Any]], checkpoint: str | None) -> None:
+    """Run a net, from its checkpoint on if there is one."""
+    if checkpoint is not None:
+        from netrun.folders import has_folder
+
+        if has_folder(checkpoint):
+            passed_over = "; --input is passed over, it is in there" if inputs else ""
+            _say(f"note: going on from checkpoint {checkpoint}{passed_over}")
+            net.start(resume=True)
+            return
+    net.run(inputs, outputs=[])
 
 
 def _told_rest(net: "Net") -> int:
@@ -348,14 +448,41 @@ def validate(args: Namespace) -> int:
     code = 0
     for file in args.files:
         try:
-            print(_checked(file, args))
+            with _alone():
+                told = _checked(file, args)
         except Exception as error:
             if args.traceback:
                 raise
             trouble = _trouble_of(error)
             _say(trouble.message)
             code = max(code, trouble.code)
+        else:
+            print(told)
     return code
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """What is imported from the folders that are looked in meanwhile is not there afterwards: the next net may have a
+    module of the same name beside it."""
+    path, known = sys.path[:], set(sys.modules)
+    try:
+        yield
+    finally:
+        folders = set(sys.path) - set(path)
+        sys.path[:] = path
+        new = sys.modules.keys() - known
+        roots = {name for name in new if "." not in name and not folders.isdisjoint(_folders_of(sys.modules[name]))}
+        for name in new:
+            if name.partition(".")[0] in roots:
+                del sys.modules[name]
+
+
+def _folders_of(module: Any) -> Iterator[str]:
+    """The folders that a module, or a package, stands in."""
+    for place in [getattr(module, "__file__", None), *getattr(module, "__path__", ())]:
+        if place is not None and not os.path.basename(place).startswith("__init__."):
+            yield os.path.dirname(place)
 
 
 _NO_FILES = {
@@ -415,18 +542,22 @@ def history(args: Namespace) -> int:
     """Tell the attempts at epochs that a history file holds."""
     from netrun.history import entry_of
 
+    wrong, right = 0, 0
     with open(args.file, "rb") as file:
         for number, line in enumerate(_whole_lines(file, args.follow), start=1):
             try:
                 entry = entry_of(line)
                 told = _attempt_line(entry.data) if entry.entry_type == "epoch" else None
             except (ValueError, KeyError, TypeError, AttributeError):
-                _say(f"note: {args.file}:{number}: this is no entry of a history")
+                wrong += 1
+                if right or wrong == 1:  # of a file that is no history, one line says it all
+                    _say(f"note: {args.file}:{number}: this is no entry of a history")
                 continue
+            right += 1
             is_wanted = args.node in (None, entry.data.get("node_name"))
             if told is not None and is_wanted and not (args.failed and entry.data["error"] is None):
                 print(told)
-    return 0
+    return DATA if wrong and not right else 0
 
 
 def _whole_lines(file: Any, follow: bool) -> Iterator[bytes]:
@@ -478,6 +609,7 @@ def schema(args: Namespace) -> int:
 _EPILOG = """\
 values: `--input Node.port=3` is JSON, else a text; `@file.jsonl` a file of JSON lines, `@-` the standard input.
 Without --output, all that comes out is printed as {"Node.port": value}, one a line.
+With --checkpoint, what came out before an interruption is in the checkpoint, and is written at the end.
 
 exit codes: 0 all went well, 1 a node failed, 2 the command line is not right, 3 the net is not right, 4 a file or a value
 is not right, 130 interrupted: on the first Ctrl-C what has begun ends, on the second it is cancelled.
@@ -486,6 +618,7 @@ examples:
   netrun run net.toml
   netrun run net.toml --input Square.in=@numbers.jsonl --output Square.out=squares.jsonl
   echo '[1, 2]' | netrun run net.toml --input Split.in=@- --output Sum.out=-
+  netrun run net.toml --checkpoint saved --output Square.out=squares.jsonl    # Ctrl-C, and the same again
   netrun run net.toml --set net.max_epochs=100 --set nodes.Square.options.timeout=2.5
 """
 
@@ -524,6 +657,9 @@ def parser() -> ArgumentParser:
         "--output", action="append", default=[], metavar="NODE.PORT=-|FILE", help="where values of an output port go"
     )
     runs.add_argument("--threads", type=int, metavar="N", help="run nodes that have no pool in N threads")
+    runs.add_argument(
+        "--checkpoint", metavar="FOLDER", help="save the net there when it is interrupted or ends, and go on from there"
+    )
     runs.add_argument("--history", metavar="FILE", help="append what happens to a file, for `netrun history`")
     checks = command(validate, many=True)
     checks.add_argument("--no-resolve", action="store_true", help="import nothing: check the text alone")
@@ -666,25 +802,43 @@ def main(arguments: list[str] | None = None) -> int:
     if args.command is None:
         top.print_help()
         return USAGE
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        _say("error: the standard output is closed")
+        return DATA
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=_ESCAPED)
     try:
         code: int = args.command(args)
-        sys.stdout.flush()
-        return code
+        return code if _is_flushed() else DATA
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that nothing is complained of at the end
+        _mute()  # whatever it was that raised this
         return GONE
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if args.traceback:
             raise
+        with suppress(BrokenPipeError):
+            _is_flushed()
         trouble = _trouble_of(error)
         _say(trouble.message)
         return trouble.code
+
+
+def _is_flushed() -> bool:
+    """Whether the standard output has taken all that it was given. If not, that is told."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _mute()
+        raise
+    except OSError as error:
+        return _unwritten(sys.stdout, error)
+    return True
 
 
 # %% [markdown]

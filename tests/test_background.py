@@ -998,6 +998,50 @@ def test_ctrl_c_outside_of_a_run_tears_nothing() -> None:
     assert python(STRUCK, measured=False).strip() == "fine"
 
 
+LOOKED_AT = """
+import os, signal, sys, tempfile
+from netrun import EventHistory, Net
+from tests.nets import build, chain, maps
+
+VERBS = {
+    "flush": lambda net: net.history.flush(),
+    "len": lambda net: len(net.history),
+    "entries": lambda net: net.history.get_entries(),
+    "timeline": lambda net: net.timeline(),
+}
+
+
+def press(number, frame):
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+signal.signal(signal.SIGALRM, press)
+with tempfile.TemporaryDirectory() as folder:
+    for name, verb in VERBS.items():
+        for pressed_after in (0.001, 0.004, 0.016):
+            path = os.path.join(folder, name + str(pressed_after))
+            net = Net(chain("A"), history_file=path, history_chunk_size=10**9, history_flush_on_pause=False)
+            net.set_node_exec("A", maps(int))
+            net.inject_packets("A", "in", range(1000))
+            net.start()
+            try:
+                signal.setitimer(signal.ITIMER_REAL, pressed_after)
+                while True:
+                    verb(net)
+            except KeyboardInterrupt:
+                pass
+            net.stop()
+            ended = [entry for entry in EventHistory.read(path) if entry.entry_type == "epoch"]
+            assert len(ended) == 1000, (name, pressed_after, len(ended))
+            assert net.history.lost == 0
+print("fine")
+"""
+
+
+def test_ctrl_c_while_history_is_looked_at_loses_nothing() -> None:
+    assert python(LOOKED_AT, measured=False).strip() == "fine"
+
+
 def test_ctrl_c_in_a_thread_that_asks_leaves_no_lock_behind() -> None:
     """The main thread polls a net in the background, and is interrupted anywhere."""
     assert python(INTERRUPTED, measured=False).strip() == "fine"

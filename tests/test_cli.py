@@ -363,12 +363,12 @@ def test_help_and_version(folder):
     assert netrun(folder, "--version")[1].startswith("netrun ")
 
 
-def interrupted(folder, function, times):
+def interrupted(folder, function, times, *more):
     """What a net says that is interrupted when its function has begun, once or more often."""
     text = NET.replace("app.square", f"app.{function}")
     (folder / "net.toml").write_text(text)
     process = subprocess.Popen(
-        [*MODULE, "run", "net.toml", "--output", "Square.out=-"], cwd=folder, env=environment(False), text=True,
+        [*MODULE, "run", "net.toml", "--output", "Square.out=-", *more], cwd=folder, env=environment(False), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stderr.readline() == "began\n"
@@ -393,6 +393,23 @@ def test_ctrl_c_twice_cancels(folder):
     code, _, err = interrupted(folder, "for_ever", 2)
     assert (code, err.splitlines()[-1]) == (130, "interrupted")
     assert time.monotonic() - begun < 20
+
+
+def test_after_ctrl_c_the_same_command_goes_on_from_the_checkpoint(folder):
+    """All that comes out is written once, at the end; and again where it is asked for again."""
+    saved = ["--checkpoint", "saved"]
+    code, out, err = interrupted(folder, "slowly", 1, *saved)
+    assert (code, out) == (130, "")
+    again = ["run", "net.toml", "--output", "Square.out=-", *saved]
+    for _ in range(2):
+        code, out, err = netrun(folder, *again, "--input", "Square.in=7")
+        assert (code, out) == (0, "0\n1\n2\n3\n")
+        assert err.splitlines()[0] == "note: going on from checkpoint saved; --input is passed over, it is in there"
+    manifest = folder / "saved" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-1])
+    code, out, err = netrun(folder, *again)
+    assert (code, out) == (4, "")
+    assert "file manifest.json: expected" in err
 
 
 def test_ctrl_c_while_it_waits_for_input(folder):
@@ -510,3 +527,139 @@ def test_a_full_disk_is_told(folder):
     code, _, err = netrun(folder, "run", "net.toml", "--output", "Square.out=/dev/full")
     assert code in (1, 4)
     assert "No space left on device" in err
+
+
+def test_two_ports_go_to_one_file(folder):
+    """Nothing overwrites anything, whatever the file is called; one port goes to one file."""
+    (folder / "two.toml").write_text(
+        '[nodes.R]\nfactory = "netrun.factories.broadcast"\nfactory_args = { outputs = 2 }\n'
+    )
+    run = ("run", "two.toml", "--input", "R.in=1", "--input", "R.in=2")
+    assert netrun(folder, *run, "--output", "R.out1=o", "--output", "R.out2=./o") == (0, "", "")
+    assert (folder / "o").read_text() == "1\n2\n1\n2\n"
+    code, _, err = netrun(folder, *run, "--output", "R.out1=p", "--output", "R.out1=q")
+    assert (code, err) == (2, "error: --output R.out1=q: R.out1 goes to p already\n")
+    assert not (folder / "p").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--output", "Square.oot=x"], ["--input", "Square.inn=1"], ["--input", "Square.in=@no"]]
+)
+def test_a_mistake_empties_no_file(folder, wrong):
+    """Files are opened when everything else is right."""
+    (folder / "o").write_text("precious")
+    assert netrun(folder, "run", "net.toml", "--output", "Square.out=o", *wrong)[0] in (2, 4)
+    assert (folder / "o").read_text() == "precious"
+
+
+def test_ports_whose_names_hold_dots(folder):
+    """Each has a name of its own."""
+    ports = """out_ports = ["%s"]\nout_salvo_conditions.s.when = 'nonempty("%s")'\nexec_node_func = "dots.%s"\n"""
+    (folder / "dots.toml").write_text(
+        '[nodes."a.b"]\n' + ports % ("c", "c", "f") + "[nodes.a]\n" + ports % ("b.c", "b.c", "g")
+    )
+    (folder / "dots.py").write_text(
+        'def f(ctx, packets):\n    ctx.send("c", 1)\n\n\ndef g(ctx, packets):\n    ctx.send("b.c", 2)\n'
+    )
+    code, out, err = netrun(folder, "run", "dots.toml")
+    assert (code, err) == (0, "")
+    assert {name: value for line in out.splitlines() for name, value in json.loads(line).items()} == {
+        '"a.b".c': 1, 'a."b.c"': 2,
+    }  # fmt: skip
+    assert netrun(folder, "run", "dots.toml", "--output", 'a."b.c"=-') == (0, "2\n", "")
+
+
+def test_one_value_that_is_no_json_takes_no_other_with_it(folder):
+    """The rest is written; a failed node is told before all else."""
+    (folder / "app.py").write_text(
+        "def count(ctx, packets):\n    for number in range(4):\n        ctx.send('out', number)\n\n\n"
+        "def square(ctx, packets):\n    n = ctx.consume_packet(packets['in'][0])\n"
+        "    ctx.send('out', {n} if n == 1 else 1 / (3 - n))\n"
+    )
+    code, out, err = netrun(folder, "run", "net.toml", "--output", "Square.out=-")
+    assert (code, out.splitlines()) == (1, ["0.3333333333333333", "1.0"])
+    assert "a set that came out at Square.out cannot be written as JSON" in err
+    assert "ZeroDivisionError" in err
+
+
+def test_not_a_number_is_no_json(folder):
+    """On the command line it is a text, in a file a mistake."""
+    (folder / "echo.toml").write_text('[nodes.E]\nfactory = "netrun.factories.merge"\nfactory_args = { inputs = 1 }\n')
+    assert netrun(folder, "run", "echo.toml", "--input", "E.in1=NaN", "--output", "E.out=-") == (0, '"NaN"\n', "")
+    code, _, err = netrun(folder, "run", "echo.toml", "--input", "E.in1=@-", text="Infinity\n")
+    assert (code, err) == (4, "error: -:1: this is no JSON: Infinity is none\n")
+    assert netrun(folder, "run", "echo.toml", "--input", "E.in1=@")[0] == 2
+
+
+def test_a_net_that_exits(folder):
+    """Does not end the command without a word."""
+    (folder / "app.py").write_text("import sys\n\nsys.exit()\n")
+    code, out, err = netrun(folder, "validate", "net.toml")
+    assert (code, out) == (3, "")
+    assert "importing `app` raised SystemExit" in err
+    (folder / "app.py").write_text("import sys\n\n\ndef count(ctx, packets):\n    sys.exit(0)\n\n\nsquare = count\n")
+    code, out, err = netrun(folder, "run", "net.toml")
+    assert (code, out) == (1, "")
+    assert "sys.exit(0)" in err
+    assert "app.py:5 in count" in err
+
+
+def test_each_net_is_checked_against_its_own_modules(folder):
+    """Though those have the same name; in packages too."""
+    for name in ("count", "tally"):
+        (folder / name / "inner").mkdir(parents=True)
+        (folder / name / "inner" / "__init__.py").write_text("")
+        (folder / name / "inner" / "nodes.py").write_text(f"def {name}(ctx, packets):\n    pass\n")
+        (folder / name / "net.toml").write_text(f'[nodes.A]\nexec_node_func = "inner.nodes.{name}"\n')
+    files = ["count/net.toml", "tally/net.toml"]
+    assert netrun(folder, "validate", *files)[::2] == (0, "")
+    assert netrun(folder, "validate", *files, "--set", "nodes.A.exec_node_func=inner.nodes.count")[0] == 3
+
+
+def test_set_invents_no_node(folder):
+    """The nearest one is told. A whole node may be set."""
+    code, _, err = netrun(folder, "validate", "net.toml", "--set", "nodes.Sqare.options.retries=3")
+    assert (code, err) == (
+        2, "error: --set nodes.Sqare.options.retries: there is no node `Sqare`, did you mean `Square`?\n"
+    )  # fmt: skip
+    assert netrun(folder, "validate", "net.toml", "--set", "nodes.New={}")[1].startswith("net.toml: right: 3 nodes")
+
+
+def test_a_byte_order_mark(folder):
+    """Is nothing: in a file, from a pipe, before values."""
+    assert netrun(folder, "validate", "-", text="\ufeff" + NET)[:2] == (0, "-: right: 2 nodes, 1 edges\n")
+    (folder / "values").write_text("\ufeff7\n", encoding="utf-8")
+    run = ("run", "net.toml", "--output", "Square.out=-", "--input")
+    assert netrun(folder, *run, "Square.in=@values")[1].split()[0] == "49"
+    assert netrun(folder, *run, "Square.in=@-", text="\ufeff7\n")[1].split()[0] == "49"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("run net.toml >&-", 4, "error: the standard output is closed\n"),
+        ("schema >&-", 4, "error: the standard output is closed\n"),
+        ("show - <&-", 4, "error: the standard input is closed\n"),
+        ("run net.toml --input Square.in=@- <&-", 4, "error: the standard input is closed\n"),
+        ("run net.toml >/dev/full", 4, "error: the standard output: No space left on device\n"),
+        ("schema >/dev/full", 4, "error: the standard output: No space left on device\n"),
+        ("validate net.toml >/dev/full", 4, "error: the standard output: No space left on device\n"),
+        ("run net.toml --output Square.out=/dev/full", 4, "error: /dev/full: No space left on device\n"),
+        ("validate nothing.toml 2>&-", 4, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(folder, line, code, message):
+    """A line says so."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m netrun {line}', sys.executable],
+        cwd=folder, capture_output=True, text=True, timeout=60, env=environment(),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr, done.stdout) == (code, message, "")
+
+
+def test_a_file_that_is_no_history_is_told_once(folder):
+    """By the exit code for bad input."""
+    code, out, err = netrun(folder, "history", "net.toml")
+    assert (code, out) == (4, "")
+    assert err == "note: net.toml:1: this is no entry of a history\n"

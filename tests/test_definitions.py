@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import netrun
-from netrun import ConfigError, DslError, Graph, GraphError, Net, NetDefinition, NetrunError, Node
+from netrun import ConfigError, DslError, FactoryError, Graph, GraphError, Net, NetDefinition, NetrunError, Node
 from netrun.core import NetConfig, NodeConfig
 from netrun.description import NET_OPTIONS, NODE_OPTIONS
 from tests import corpus_nodes
@@ -425,3 +425,68 @@ def test_types_of_a_node_from_a_factory():
     assert again.to_toml() == net.to_toml()
     assert again.get_input_port_type("N", "left") == "bool"
     assert again.run({"N.left": [True]}) == {"N.out": [11]}
+
+
+def test_without_imports_a_function_has_the_ports_of_the_text():
+    """A node of from_function builds where its ports are there, and is refused in plain words where they are not."""
+    node = '[nodes.A]\nfactory = "netrun.factories.from_function"\nfactory_args = { func = "nowhere.f" }\n'
+    net = Net.from_toml(node + 'in_ports = ["x"]\nin_salvo_conditions.x = { when = "nonempty(x)" }\n', resolve=False)
+    assert list(net.graph.nodes()["A"].in_ports) == ["x"]
+    with pytest.raises(FactoryError, match="its ports are not in the text"):
+        Net.from_toml(node, resolve=False)
+
+
+def test_a_byte_order_mark_is_nothing():
+    """Neither in the text, nor for the places in it."""
+    assert NetDefinition.from_toml("\ufeff[nodes.A]\n") == NetDefinition.from_toml("[nodes.A]\n")
+    with pytest.raises(DslError, match=r"^line 1, column 1: unknown key `x`"):
+        NetDefinition.from_toml("\ufeffx = 1\n")
+
+
+COMMENTED = """\
+edges = [
+    { from = "A.x", to = "C.p" },  # of x
+    # over y
+    { from = "A.y", to = "C.q" },  # of y
+]
+
+[nodes.A]
+out_ports = [
+    "x",  # port x
+    "y",  # port y
+]
+
+[nodes.C]
+in_ports = ['p', 'q'] # kept   as it is
+"""
+
+
+def test_one_edge_changes_alone():
+    """Its meta is put in; the rest of the text is as it was."""
+    definition = NetDefinition.from_toml(COMMENTED)
+    definition.edges[0].meta["a"] = 1
+    assert definition.to_toml() == COMMENTED.replace('"C.p" }', '"C.p", meta = { a = 1 } }')
+
+
+def test_edges_take_their_comments_along():
+    """Where their order is another."""
+    definition = NetDefinition.from_toml(COMMENTED)
+    definition.edges.reverse()
+    lines = definition.to_toml().split("\n")
+    assert lines[1:4] == [
+        "    # over y", '    { from = "A.y", to = "C.q" },  # of y', '    { from = "A.x", to = "C.p" },  # of x'
+    ]  # fmt: skip
+
+
+def test_ports_that_are_added_leave_the_comments_of_the_others():
+    """In the list; and where a table takes its place."""
+    definition = NetDefinition.from_toml(COMMENTED)
+    definition.nodes["A"].out_ports["z"] = netrun.dsl.PortDefinition()
+    text = definition.to_toml()
+    assert "in_ports = ['p', 'q'] # kept   as it is" in text
+    assert '"x",  # port x' in text
+    assert '"y",  # port y' in text
+    definition.nodes["A"].out_ports["z"].slots = 3
+    text = definition.to_toml()
+    assert "# port x" in text
+    assert "# port y" in text

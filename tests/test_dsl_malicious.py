@@ -244,3 +244,50 @@ def test_reading_a_text_imports_no_tomlkit():
         "print('tomlkit' in sys.modules)"
     )
     assert python(code) == "False\n"
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 4000, "0o" + "7" * 5000, "-0b1" + "_1" * 15000, "0b" + "1" * 15000])
+@pytest.mark.parametrize("text", ["nodes.A.options.retries = {}", "nodes.A.meta.x = [{}]", "edges = {}"])
+def test_a_number_that_python_does_not_write(number, text):
+    """Is refused, as one of so many decimal digits is."""
+    with pytest.raises(DslError, match=r"^(error: )?.*a number of too many digits|is no TOML"):
+        NetDefinition.from_toml(text.format(number))
+
+
+def test_many_hexadecimal_digits_in_a_text():
+    """Are a text."""
+    NetDefinition.from_toml(f"nodes.A.meta.x = '0x{'f' * 4000}'")
+
+
+FOREIGN = """\
+import functools
+import os
+from allowed_helper import Tool
+
+tool = Tool()
+cached = functools.lru_cache(os.getenv)
+bound = functools.partial(functools.partial(os.getenv, "X"))
+"""
+
+
+def test_allow_looks_into_what_is_wrapped(tmp_path, monkeypatch):
+    """A cached function, a partial, an instance: each is where its code is."""
+    (tmp_path / "allowed_home.py").write_text(
+        FOREIGN + "\n\n@functools.lru_cache\ndef own():\n    pass\n\n\nown_bound = functools.partial(own)\n"
+    )
+    (tmp_path / "allowed_helper.py").write_text("class Tool:\n    def __call__(self):\n        pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("tool", "cached", "bound"):
+        with pytest.raises(ImportPathError, match="leads to"):
+            resolve_path(f"allowed_home.{name}", ["allowed_home"])
+        resolve_path(f"allowed_home.{name}", ["allowed_home", "allowed_helper", "os"])
+    for name in ("own", "own_bound"):
+        resolve_path(f"allowed_home.{name}", ["allowed_home"])
+
+
+def test_a_module_that_exits_is_told(tmp_path, monkeypatch):
+    """It does not end the program that asked for it."""
+    (tmp_path / "exiting_canary.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportPathError, match="importing `exiting_canary` raised SystemExit"):
+        resolve_path("exiting_canary.f")

@@ -133,6 +133,14 @@ def definitions(draw):
 slow = settings(suppress_health_check=list(HealthCheck), max_examples=150)
 
 
+def orders(definition):
+    """The conditions of each node in their order, which decides what is tried first."""
+    return {
+        name: [list(node.in_salvo_conditions), list(node.out_salvo_conditions)]
+        for name, node in definition.nodes.items()
+    }
+
+
 @slow
 @given(definitions())
 def test_a_definition_is_read_as_it_was_written(definition):
@@ -140,6 +148,7 @@ def test_a_definition_is_read_as_it_was_written(definition):
     text = definition.to_toml()
     again = NetDefinition.from_toml(text)
     assert again == definition
+    assert orders(again) == orders(definition)
     assert lines_of(data_of(again)) == lines_of(data_of(definition))
     assert text_of(again) == text
     assert again.to_toml() == text

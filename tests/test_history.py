@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -334,6 +335,36 @@ def test_values_do_not_live_on_in_history() -> None:
     gc.collect()
     assert len(net.history) > 20
     assert [ref() for ref in watched] == [None] * 4
+
+
+def test_a_digest_that_is_interrupted_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what is raised half-way, the records are as before."""
+    net = Net(chain("A"), history_file=tmp_path / "h", history_chunk_size=10_000, history_flush_on_pause=False)
+    net.set_node_exec("A", maps(int))
+    net.inject_packets("A", "in", [1])
+    net.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(net.history._recorder, "_written", lambda chunk: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            net.history.flush()
+    net.history.flush()
+    entries = net.history.get_entries()
+    assert EventHistory.read(tmp_path / "h") == entries
+    assert entries[0].id.startswith("h1.1-")
+    assert [one.event_type for one in entries].count("EpochFinished") == 1
+
+
+def test_a_long_error_is_cut() -> None:
+    net = Net(chain("A"), on_error="continue")
+
+    def fail(ctx: Any, packets: Any) -> None:
+        raise ValueError("x" * 1_000_000)
+
+    net.set_node_exec("A", fail)
+    net.inject_packets("A", "in", [1])
+    net.start()
+    (attempt,) = [one for one in net.history.get_entries() if one.entry_type == "epoch"]
+    assert attempt.data["error"] == "ValueError: " + "x" * (10_000 - len("ValueError: "))
 
 
 def test_history_can_be_left_out() -> None:

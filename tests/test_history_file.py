@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -97,7 +98,15 @@ def test_a_line_that_is_no_entry_is_left_out_and_told(tmp_path: Path) -> None:
     path = tmp_path / "h"
     run(net_with(path), 1).stop()
     entries, lines = EventHistory.read(path), path.read_bytes().splitlines(keepends=True)
-    bad = [b"{}\n", b"nonsense\n", b"\xff\xfe\n", b"\n", b"[1]\n", b'{"type":"event","id":"h","timestamp":7}\n']
+    bad = [
+        b"{}\n",
+        b"[" * 100_000 + b"\n",
+        b"nonsense\n",
+        b"\xff\xfe\n",
+        b"\n",
+        b"[1]\n",
+        b'{"type":"event","id":"h","timestamp":7}\n',
+    ]
     path.write_bytes(b"".join([lines[0], *bad, *lines[1:]]))
     with pytest.warns(RuntimeWarning, match=r"line 2 cannot be read .* …") as warned:
         assert EventHistory.read(path) == entries
@@ -132,6 +141,51 @@ except ConfigError as error:
     assert python(code) == "refused\n"
     first.stop()
     assert python(code) == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+def test_a_forked_child_does_not_keep_the_file(tmp_path: Path) -> None:
+    """Neither when the net has stopped, nor when its process was killed. As long as it runs, the file is its own."""
+    path = tmp_path / "h"
+    code = f"""
+import multiprocessing, os, signal, sys, time
+from tests.test_history_file import net_with
+net = net_with({str(path)!r})
+child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+child.start()
+try:
+    net_with({str(path)!r})
+except Exception as error:
+    print(error, flush=True)
+if sys.argv[1] == "stop":
+    net.stop()
+    net_with({str(path)!r}).stop()
+    child.kill()
+else:
+    print(child.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    for end in ("stop", "kill"):
+        arguments = [sys.executable, "-c", code, end]
+        with subprocess.Popen(arguments, env=environment(measured=False), stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert "another net writes" in process.stdout.readline()
+            orphan = process.stdout.readline()
+            process.wait(30)
+            try:
+                assert process.returncode == (0 if end == "stop" else -signal.SIGKILL)
+                net_with(path).stop()
+            finally:
+                if orphan:
+                    os.kill(int(orphan), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.mkdir()], ids=["FIFO", "folder"])
+def test_what_is_no_file(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "h")
+    for path in (tmp_path / "h", "a\0b"):
+        with pytest.raises(ConfigError, match="cannot be opened"):
+            net_with(path)
 
 
 def test_a_net_that_is_gone_leaves_its_file(tmp_path: Path) -> None:
@@ -263,10 +317,7 @@ while True:
 # -- when it cannot be written ----------------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import netrun.history
-
-    monkeypatch.setattr(netrun.history, "_CHECK", -1.0)
+def test_a_file_that_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "h"
     net = run(net_with(path), 1)
     assert net.history.error is None
@@ -280,6 +331,38 @@ def test_a_file_that_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert net.take_outputs("B", "out") == [1, 0, 1, 2, 3, 4]
     net.stop()
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [lambda net: net.history.flush(), lambda net: net.start(), lambda net: net.stop(), lambda net: run(net, 2)],
+    ids=["flush", "rest", "stop", "run"],
+)
+def test_a_file_that_is_removed_is_missed_at_once(tmp_path: Path, look: Any) -> None:
+    net = run(net_with(tmp_path / "h"), 1)
+    (tmp_path / "h").unlink()
+    with pytest.warns(RuntimeWarning, match="was removed") as warned:
+        look(net)
+    net.stop()
+    assert len(warned) == 1
+    assert isinstance(net.history.error, FileNotFoundError)
+
+
+def test_a_file_that_somebody_else_has_made_shorter(tmp_path: Path) -> None:
+    """A write that fails is taken back to where it began, which is not where the last one ended."""
+    code = f"""
+import os, resource, warnings
+from netrun import EventHistory
+from tests.test_history_file import net_with, run
+warnings.simplefilter("ignore")
+path = {str(tmp_path / "h")!r}
+net = run(net_with(path, history_chunk_size=10_000), *range(20))
+os.truncate(path, 0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+run(net, 1)
+print(type(net.history.error).__name__, os.path.getsize(path))
+"""
+    assert python(code, measured=False) == "OSError 0\n"
 
 
 def test_a_disk_that_is_full(tmp_path: Path) -> None:

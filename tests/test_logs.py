@@ -264,7 +264,8 @@ def test_a_log_keeps_no_more_than_so_much_text() -> None:
     lines = printed(much)
     assert sum(map(len, lines)) <= MOST_CHARACTERS
     assert lines[-1].startswith("29")
-    assert printed(lambda: print("x" * (MOST_CHARACTERS + 5))) == ["x" * (MOST_CHARACTERS + 5)], "the newest always"
+    end = "x" * (MOST_CHARACTERS - 1) + "y"
+    assert printed(lambda: print("before\nfirst" + end)) == [end], "the end of a line that is too long"
 
 
 def test_a_line_without_end_is_bounded() -> None:
@@ -272,7 +273,17 @@ def test_a_line_without_end_is_bounded() -> None:
         for _ in range(200):
             print("x" * 100_000, end="\r")
 
-    assert sum(map(len, printed(progress))) <= 2 * MOST_CHARACTERS
+    assert sum(map(len, printed(progress))) <= MOST_CHARACTERS
+
+
+def test_a_line_of_many_parts() -> None:
+    def dots() -> None:
+        for number in range(100_000):
+            print(number, end=" ")
+        print("end\nand", end="")
+        print(" a rest")
+
+    assert printed(dots) == [" ".join([*map(str, range(100_000)), "end"]), "and a rest"]
 
 
 # -- capture and echo -------------------------------------------------------------------------------------------------

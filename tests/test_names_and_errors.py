@@ -11,6 +11,9 @@ from netrun_sim import netrun_sim as native
 
 import netrun
 from netrun import (
+    CheckpointCorrupt,
+    CheckpointError,
+    CheckpointMismatch,
     ConfigError,
     DeferredPacketIdAccessError,
     DslError,
@@ -23,6 +26,7 @@ from netrun import (
     GraphError,
     GraphFinding,
     ImportPathError,
+    NetNotPausedError,
     NetrunError,
     NetrunRuntimeError,
     NetStateError,
@@ -133,6 +137,19 @@ ERRORS: list[tuple[type[NetrunRuntimeError], dict[str, Any], list[str]]] = [
         ["start() is not possible: the net is stopped."],
     ),
     (
+        NetNotPausedError,
+        {"operation": "save_checkpoint", "state": "the net runs"},
+        ["save_checkpoint is not possible: the net runs."],
+    ),
+    *(
+        (
+            error,
+            {"path": "run", "file": "packets.pkl", "expected": "a file", "got": "it is missing. Take another"},
+            ["checkpoint run, file packets.pkl: expected a file; it is missing. Take another."],
+        )
+        for error in (CheckpointError, CheckpointCorrupt, CheckpointMismatch)
+    ),
+    (
         GraphError,
         {"findings": [GraphFinding("NoNode", "no node 'B'", {"n": "B"}), GraphFinding("NoPort", "no port 'x'", {})]},
         ["2 finding(s)", "\n  - no node 'B' (NoNode)", "\n  - no port 'x' (NoPort)"],
@@ -205,6 +222,9 @@ def test_one_except_catches_all_errors(error: type, arguments: dict[str, Any], w
         (ConfigError, ValueError),
         (GraphError, ValueError),
         (NetStateError, RuntimeError),
+        (NetNotPausedError, NetStateError),
+        (CheckpointCorrupt, CheckpointError),
+        (CheckpointMismatch, CheckpointError),
         (DslError, ValueError),
         (ExpressionError, DslError),
         (FactoryError, ValueError),

@@ -647,3 +647,12 @@ def test_all_takes_the_whole_port():
     net = build(Graph([node("A", ["in"], entries={"all": entry({"in": ALL}, any_at("in"))})], []), A=collects(log))
     net.run({"A.in": range(100)})
     assert log == [("A", {"in": list(range(100))})]
+
+
+def test_ports_whose_names_hold_dots_are_told_apart():
+    """Node a.b port c, and node a port b.c: quotes say which; plain names are plain."""
+    net = Net(Graph([node("a.b", ["i"], ["c"]), node("a", ["i"], ["b.c"])], []))
+    net.set_node_exec("a.b", lambda ctx, packets: ctx.send("c", ctx.consume_packet(packets["i"][0])))
+    net.set_node_exec("a", lambda ctx, packets: ctx.send("b.c", ctx.consume_packet(packets["i"][0])))
+    assert net.run({'"a.b".i': [1], "a.i": [2]}) == {'"a.b".c': [1], 'a."b.c"': [2]}
+    assert net.run({"a.i": [3]}, outputs=['a."b.c"']) == {'a."b.c"': [3]}

@@ -64,6 +64,35 @@ class Parrot:
         return "hello"
 
 
+@runtime_checkable
+class Named(Protocol):
+    """What has a name: data."""
+
+    name: str
+
+
+class OwnKeyError(ValueError):
+    """It bears the name of a builtin that it does not derive from."""
+
+
+OwnKeyError.__name__ = "KeyError"
+
+
+class _Refusing(type):
+    def __instancecheck__(cls, value: Any) -> bool:
+        raise RuntimeError("not to be asked")
+
+
+class Refusing(metaclass=_Refusing):
+    """Its metaclass cannot tell."""
+
+
+class Valued:
+    """A class that happens to have an attribute of this name."""
+
+    __value__ = int
+
+
 class Record(TypedDict):
     """A dict."""
 
@@ -129,6 +158,14 @@ DOGS = {"class": Dog, "subclass": True}
         (Puppy(), {"class": Dog, "isinstance": False}, False),
         (Dog(), {"class": Dog, "isinstance": False}, True),
         (None, type(None), True),
+        (None, "None", True),
+        (None, "NoneType", True),
+        (1, "None", False),
+        (1, "Any", True),
+        (OSError(), "IOError", True),
+        (KeyError(), "IOError", False),
+        (Valued(), Valued, True),
+        (1, Valued, False),
         (0, type(None), False),
         (None, int | None, True),
         (1, int | None, True),
@@ -234,6 +271,8 @@ def test_what_a_spec_takes(value: Any, spec: Any, verdict: bool) -> None:
         Silent,
         int | Silent,
         typing.ClassVar[int],
+        {"class": Named, "subclass": True},
+        Refusing,
     ],
 )
 def test_what_is_no_spec(spec: Any) -> None:
@@ -558,6 +597,23 @@ class Joined(Left, Right):
         (DOGS, {"class": Dog, "isinstance": False}, False),
         (None, int, True),
         (Any, int, True),
+        (numpy.bool_, "bool", True),
+        ({"class": "bool", "isinstance": False}, numpy.bool_, True),
+        (KeyError, "KeyError", True),
+        (OwnKeyError, "KeyError", True),
+        ({"class": OwnKeyError, "isinstance": False}, {"class": "KeyError", "isinstance": False}, True),
+        (OwnKeyError, KeyError, False),
+        (Named, int, True),
+        (Named, {"class": Stone, "isinstance": False}, True),
+        (Speaks, {"class": Stone, "isinstance": False}, True),
+        (collections.abc.Hashable, {"class": list, "isinstance": False}, False),
+        ({"class": int, "subclass": True}, collections.abc.Iterable, True),
+        ({"class": int, "subclass": True}, enum.EnumMeta, True),
+        ({"class": int, "subclass": True}, collections.abc.Hashable, True),
+        ("None", int, False),
+        ("NoneType", int, False),
+        ("NoneType", int | None, True),
+        ("IOError", OSError, True),
     ],
 )
 def test_types_that_can_never_meet(one: Any, other: Any, verdict: bool) -> None:
@@ -599,6 +655,29 @@ def test_a_spec_is_given_back_as_it_was() -> None:
     for spec in (int, "int", EXACT_INT, int | None, None):
         net.set_input_port_type("A", "in", spec)
         net.set_output_port_type("B", "out", spec)
-        assert net.get_input_port_type("A", "in") is spec
-        assert net.get_output_port_type("B", "out") is spec
+        assert net.get_input_port_type("A", "in") == spec
+        assert net.get_output_port_type("B", "out") == spec
     assert not net._ledger.doors["A"].is_typed
+
+
+def test_a_table_is_ones_own() -> None:
+    """What is done to it afterwards changes nothing."""
+    net, spec = net_of(), dict[str, Any](EXACT_INT)
+    net.set_input_port_type("A", "in", spec)
+    spec["class"] = str
+    assert net.get_input_port_type("A", "in") == EXACT_INT
+    net.get_input_port_type("A", "in").clear()
+    assert net.get_input_port_type("A", "in") == EXACT_INT
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({"class": int}, "int"),
+        ({"class": "Dog", "isinstance": True}, "Dog"),
+        (EXACT_INT, "exactly int"),
+        (DOGS, "a class derived from Dog"),
+    ],
+)
+def test_the_text_of_a_table(spec: Any, text: str) -> None:
+    assert str(port_type(spec)) == text

@@ -5,6 +5,7 @@ import itertools
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -307,8 +308,8 @@ def test_spans() -> None:
         rows = net.timeline()
     runs = [span for span in spans if span.name == "netrun run"]
     epochs = {span.attributes["netrun.epoch_id"]: span for span in spans if span.name != "netrun run"}
-    assert len(runs) == 2
-    assert len(epochs) == len(spans) - 2 == len({row.epoch for row in rows})
+    assert len(runs) == 1, "the whole block is one run"
+    assert len(epochs) == len(spans) - 1 == len({row.epoch for row in rows})
     for span in epochs.values():
         (run,) = [run for run in runs if run.context.span_id == span.parent.span_id]
         assert run.start_time <= span.start_time <= span.end_time <= run.end_time
@@ -325,6 +326,26 @@ def test_spans() -> None:
     assert [event.name for span in tried for event in span.events] == ["attempt failed"] * 3
     assert tried[0].attributes["netrun.verdict"] == "failed"
     assert tried[0].events[0].attributes["netrun.error"] == "ValueError: always"
+
+
+def test_a_span_is_a_run_from_its_opening_to_its_close() -> None:
+    """However often it rests meanwhile."""
+    net = Net(chain("A"))
+    net.set_node_exec("A", maps(int))
+
+    def inject_and(act: Callable[[], Any]) -> None:
+        net.inject_packets("A", "in", [1])
+        act()
+
+    inject_and(net.start)
+    with net:
+        inject_and(net.run_step)
+        inject_and(net.start)
+        inject_and(net.start)
+    spans = spans_of(net)
+    runs = [span.context.span_id for span in spans if span.name == "netrun run"]
+    inside = [[span.parent.span_id for span in spans if span.name == "A"].count(run) for run in runs]
+    assert sorted(inside) == [1, 3]
 
 
 def test_spans_from_the_middle_of_a_run() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from heapq import heappop, heappush
+from io import StringIO
 from itertools import count
 from math import inf
 from threading import RLock
@@ -25,7 +26,7 @@ from netrun_sim import (
 )
 from netrun_sim import Salvo as SimSalvo
 
-from .core import GraphError, unknown_name
+from .core import GraphError, NetStateError, unknown_name
 from .packets import NOTHING, Epoch, Packet, number_in
 from .routing import Door, Gate, Parts, doors_of, graph_findings
 from .values import PacketValueStore
@@ -54,7 +55,7 @@ class Holder:
         self.over: BaseException | None = None
         self.acted = False  # whether it has changed the net
         self.values: dict[Packet, Any] = {}
-        self.printed: list[str] | None = None
+        self.printed: StringIO | None = None
         self.ways: dict[Packet, tuple[str, Any]] | None = None
 
     def must_last(self) -> None:
@@ -119,7 +120,8 @@ class Books:
         self._foreign = set(values.ids())  # values from an earlier run, in files
         self._carried = values.carry(self._find_packet, self._packets.values())
         self._suffix = f"-{_letters()}"
-        self._next_packet, self._next_epoch = count(1).__next__, count(1).__next__
+        self._next_packet: Any = count(1).__next__
+        self._next_epoch: Any = count(1).__next__
         for door in self.doors.values():
             door.registry, door.suffix = self._packets, self._suffix
             for name in ("", *(entry.name for entry in door.entries)):
@@ -129,6 +131,20 @@ class Books:
     def suffix(self) -> str:
         """What the ids of this net end in."""
         return self._suffix
+
+    def next_numbers(self) -> tuple[int, int]:
+        """What the next packet and the next epoch will be called. Takes no number away."""
+        packet, epoch = (int(repr(func.__self__)[6:-1]) for func in (self._next_packet, self._next_epoch))
+        return packet, epoch
+
+    def take_up(self, suffix: str, next_packet: int, next_epoch: int) -> None:
+        """Go on with the ids of another net. Raises `NetStateError` where something has been in this one."""
+        if self.next_numbers() != (1, 1):
+            raise NetStateError("going on from a checkpoint", "something has been in this net already; build a new one")
+        self._suffix = suffix
+        self._next_packet, self._next_epoch = count(next_packet).__next__, count(next_epoch).__next__
+        for door in self.doors.values():
+            door.suffix = suffix
 
     def door(self, node_name: str) -> Door:
         """The door of a node. Raises `NodeNotFoundError`."""

@@ -429,6 +429,20 @@ HANDING_OVER |= {
 BREATH = 0.005  # seconds that the driver goes on without letting run what is beside it
 
 
+class Saver(Protocol):
+    """Who saves the net now and then, at a moment when nothing runs. `begun`: the attempts since it did last."""
+
+    begun: int
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to: then nothing begins until nothing runs."""
+        ...
+
+    def save(self) -> None:
+        """Take a copy of the net, in which nothing runs."""
+        ...
+
+
 class Settling:
     """How the driver ends attempts."""
 
@@ -498,6 +512,7 @@ class Settling:
 class Driver(Settling):
     """Runs what the engine begins until nothing more can happen."""
 
+    saver: Saver | None = None
     stopping: BaseException | None = None  # what the attempts that can be cancelled are to be interrupted with
 
     def wake(self) -> None:
@@ -519,19 +534,26 @@ class Driver(Settling):
             raise
         finally:
             self.inline.in_thread = self.engine.ledger.waiter = None
+            self.engine.holds_back = False
 
     async def _run(self) -> int:
         engine, now, begun, host = self.engine, self.clock.now, 0, self.host
         breath = monotonic() + BREATH if host.lets_others_run else inf
-        ledger = engine.ledger
+        ledger, saver = engine.ledger, self.saver
         while True:
             if self.guard.pending is not None:
                 self.guard.let_through()
             if self.stage.late:
                 await self.stage.open_late(host)
+            if saver is not None and saver.is_due(now()):
+                engine.holds_back = bool(engine.running)
+                if not engine.running:
+                    saver.save()
             attempt = engine.begin(now()) if self.inline.in_thread is None else None
             if attempt is not None:
                 begun += 1
+                if saver is not None:
+                    saver.begun += 1
                 ended = attempt.task.carrier.begin(attempt, host.put)
                 if ended is not None:
                     attempt.over = None  # an interrupt came too late for it: let it end as it has

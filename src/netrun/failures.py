@@ -185,10 +185,12 @@ class LetterFile:
 
     def write(self, entry: DeadLetterEntry) -> None:
         """Put an entry on disk. Raises `OSError` when there is no room, and leaves no rubbish then."""
+        import pickle
+
         pickles = self._pickle_path(entry.epoch_id)
         try:
-            _write_synced(pickles, _pickled(entry))
-            self._append(_record(entry))
+            _write_synced(pickles, pickle.dumps(parts_of(entry)))
+            self._append(record_of(entry))
         except OSError:
             pickles.unlink(missing_ok=True)
             raise
@@ -218,7 +220,7 @@ class LetterFile:
                 raise
 
     def _entry(self, record: dict[str, Any]) -> DeadLetterEntry:
-        """The entry of a line, with what its pickle holds; what cannot be unpickled is told by its text."""
+        """The entry of a line, with what its pickle holds."""
         import pickle
 
         try:
@@ -226,29 +228,7 @@ class LetterFile:
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             _warn(f"{self._path}: the values of epoch {record['epoch_id']} cannot be read: {_told(error)}.")
             parts = {}
-        exceptions = [
-            _unpickled(pickled) or NetrunRuntimeError(told["text"])
-            for pickled, told in zip(
-                parts.get("exceptions", [None] * (len(record["retry_exceptions"]) + 1)),
-                [record["exception"], *record["retry_exceptions"]],
-                strict=True,
-            )
-        ]
-        values = {id: _unpickled(pickled, failed=_LOST) for id, pickled in parts.get("values", {}).items()}
-        funcs = {id: _unpickled(pickled) for id, pickled in parts.get("funcs", {}).items()}
-        return DeadLetterEntry(
-            epoch_id=record["epoch_id"],
-            node_name=record["node_name"],
-            exception=exceptions[0],
-            retry_count=record["retry_count"],
-            retry_timestamps=[datetime.fromisoformat(at) for at in record["retry_timestamps"]],
-            retry_exceptions=exceptions[1:],
-            input_packets=record["input_packets"],
-            packet_values={id: value for id, value in values.items() if value is not _LOST},
-            timestamp=datetime.fromisoformat(record["timestamp"]),
-            reason=record["reason"],
-            value_funcs={id: func for id, func in funcs.items() if func is not None},
-        )
+        return entry_of_record(record, parts)
 
     def _pickle_path(self, epoch_id: str) -> Path:
         from urllib.parse import quote
@@ -259,7 +239,7 @@ class LetterFile:
 _LOST: Any = object()
 
 
-def _record(entry: DeadLetterEntry) -> dict[str, Any]:
+def record_of(entry: DeadLetterEntry) -> dict[str, Any]:
     return {
         "type": "dead_letter",
         "epoch_id": entry.epoch_id,
@@ -274,22 +254,53 @@ def _record(entry: DeadLetterEntry) -> dict[str, Any]:
     }
 
 
+def entry_of_record(record: dict[str, Any], parts: dict[str, Any]) -> DeadLetterEntry:
+    """The entry again. What cannot be unpickled is told by its text."""
+    exceptions = [
+        exception_of(pickled, told["text"])
+        for pickled, told in zip(
+            parts.get("exceptions", [None] * (len(record["retry_exceptions"]) + 1)),
+            [record["exception"], *record["retry_exceptions"]],
+            strict=True,
+        )
+    ]
+    values = {id: _unpickled(pickled, failed=_LOST) for id, pickled in parts.get("values", {}).items()}
+    funcs = {id: _unpickled(pickled) for id, pickled in parts.get("funcs", {}).items()}
+    return DeadLetterEntry(
+        epoch_id=record["epoch_id"],
+        node_name=record["node_name"],
+        exception=exceptions[0],
+        retry_count=record["retry_count"],
+        retry_timestamps=[datetime.fromisoformat(at) for at in record["retry_timestamps"]],
+        retry_exceptions=exceptions[1:],
+        input_packets=record["input_packets"],
+        packet_values={id: value for id, value in values.items() if value is not _LOST},
+        timestamp=datetime.fromisoformat(record["timestamp"]),
+        reason=record["reason"],
+        value_funcs={id: func for id, func in funcs.items() if func is not None},
+    )
+
+
+def exception_of(pickled: bytes | None, text: str) -> BaseException:
+    """An exception again, or one that tells what it said."""
+    error: BaseException = _unpickled(pickled) or NetrunRuntimeError(text)
+    return error
+
+
 def _exception_record(error: BaseException) -> dict[str, str]:
     return {"type": type(error).__name__, "text": _told(error)}
 
 
-def _pickled(entry: DeadLetterEntry) -> bytes:
-    import pickle
-
-    parts = {
-        "exceptions": [_one_pickled(error) for error in (entry.exception, *entry.retry_exceptions)],
-        "values": {id: _one_pickled(value) for id, value in entry.packet_values.items()},
-        "funcs": {id: _one_pickled(func) for id, func in entry.value_funcs.items()},
+def parts_of(entry: DeadLetterEntry) -> dict[str, Any]:
+    """What a record cannot hold, each pickled."""
+    return {
+        "exceptions": [one_pickled(error) for error in (entry.exception, *entry.retry_exceptions)],
+        "values": {id: one_pickled(value) for id, value in entry.packet_values.items()},
+        "funcs": {id: one_pickled(func) for id, func in entry.value_funcs.items()},
     }
-    return pickle.dumps(parts)
 
 
-def _one_pickled(thing: Any) -> bytes | None:
+def one_pickled(thing: Any) -> bytes | None:
     """None for what cannot be pickled, with a warning."""
     import cloudpickle
 
@@ -368,8 +379,27 @@ class DeadLetterQueue:
             self._entries.append(entry)
             if self._file is not None:
                 self._on_disk(self._file.write, entry)
-            if self._limit is not None and len(self._entries) > self._limit:
-                self._take_out(self._entries[: len(self._entries) - self._limit])
+            self._trim()
+
+    def take_up(self, entries: list[DeadLetterEntry], is_ours: Callable[[str], bool]) -> None:
+        """Hold these entries, as they were at a moment of rest. Of those in the file that came later, the net's own go:
+        their epochs are in the net again."""
+        with self._lock:
+            wanted = {entry.epoch_id for entry in entries}
+            there = {entry.epoch_id for entry in self._entries}
+            later = [entry for entry in self._entries if entry.epoch_id not in wanted]
+            others = [entry for entry in later if not is_ours(entry.epoch_id)]
+            self._entries = [*entries, *later]
+            for entry in entries if self._file is not None else ():
+                if entry.epoch_id not in there:
+                    self._on_disk(self._file.write, entry)  # type: ignore[union-attr]
+            if len(others) < len(later):
+                self._take_out([entry for entry in later if entry not in others])
+            self._trim()
+
+    def _trim(self) -> None:
+        if self._limit is not None and len(self._entries) > self._limit:
+            self._take_out(self._entries[: len(self._entries) - self._limit])
 
     def remove(self, entry: DeadLetterEntry) -> None:
         """Take this entry out, if it is there."""

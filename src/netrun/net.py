@@ -28,16 +28,24 @@ from .views import EventHistory, Lineage, TimelineRow, lineage_of
 
 if TYPE_CHECKING:
     from .build import FunctionNode
+    from .checkpoint import Autosave
     from .dsl import NetDefinition
     from .flows import Flow
 
 # %% pts/12_net.pct.py 4
+def _ref(node_name: str, port_name: str) -> str:
+    """The name of a port, which no other port has."""
+    from .description import write_ref
+
+    return write_ref(node_name, port_name)
+
+
 class PortNames:
     """The ports of a net by name: inputs, and output ports without an edge."""
 
     def __init__(self, doors: Mapping[str, Door]) -> None:
         self._inputs = {
-            f"{door.node_name}.{port}": (door.node_name, port) for door in doors.values() for port in door.gates
+            _ref(door.node_name, port): (door.node_name, port) for door in doors.values() for port in door.gates
         }
         self._fed = {
             (door.node_name, port)
@@ -46,7 +54,7 @@ class PortNames:
             if any(wire.edge is not None for wire in gate.wires)
         }
         self._outlets = {
-            f"{door.node_name}.{port}": (door.node_name, port)
+            _ref(door.node_name, port): (door.node_name, port)
             for door in doors.values()
             for port, out in door.outs.items()
             if isinstance(out, Outlet)
@@ -74,7 +82,7 @@ class PortNames:
         if matches:
             nodes = ", ".join(repr(node_name) for node_name, _ in matches)
             raise ConfigError(
-                f"more than one node has an input port {name!r}: {nodes}. Name one as 'Node.{name}' in inputs."
+                f"more than one node has an input port {name!r}: {nodes}. Name one as {_ref('Node', name)!r} in inputs."
             )
         raise ConfigError(unknown_name("input port", name, self._inputs))
 
@@ -146,6 +154,8 @@ class Nodes:
         history_file: str | os.PathLike[str] | None = None,
         history_chunk_size: int = 100,
         history_flush_on_pause: bool = True,
+        checkpoint_path: str | os.PathLike[str] | None = None,
+        checkpoint_every: float | str | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> None:
         self._config = NetConfig.of(locals())
@@ -179,7 +189,12 @@ class Nodes:
 
             self._stage.pools = Pools(self._driver, self, thread_pools, process_pools, executor_pools)
         self._history = EventHistory(
-            self._ledger.suffix, history_max_size, history_file, history_chunk_size, history_flush_on_pause
+            self._ledger.suffix,
+            history_max_size,
+            history_file,
+            history_chunk_size,
+            history_flush_on_pause,
+            self._control.quick.up,
         )
         self._port_types = PortTypes(self._ledger)
         self._listen()
@@ -188,6 +203,11 @@ class Nodes:
             self._listen_to(task)
         if assembly is not None:
             assembly.furnish(self)
+        self._autosave: Autosave | None = None
+        if checkpoint_path is not None:
+            from .checkpoint import Autosave as Saver  # a chapter further on, which most nets do not need
+
+            self._autosave = Saver(cast(Net, self), checkpoint_path, checkpoint_every)
 
     def _listen_to(self, task: Task) -> None:
         """Say where the prints of a node go."""
@@ -462,6 +482,9 @@ class Net(Contents):
     history_max_size: how many entries `history` keeps in memory; 0: none. history_file: a file that all of them are appended
         to as lines of JSON, about `history_chunk_size` at a time, and (`history_flush_on_pause`) when the net pauses or is
         blocked.
+    checkpoint_path: a folder to save the net to (see `save_checkpoint`) when a run has come to its end, and while it runs
+        as often as checkpoint_every says: a number of seconds, or a text as "1000 epochs". Nothing begins then until what
+        runs has ended; the writing is done beside. `start(resume=True)` goes on from there.
     meta: anything that is to be known of this net, by name. netrun only keeps it.
     handle_signals: while `start` or `run_step` runs in the main thread, the first SIGINT or SIGTERM pauses the net, and
         only the second cancels what runs and raises. False: both do what they do without a net, at a moment when nothing
@@ -472,25 +495,37 @@ class Net(Contents):
     it. `with net:` calls the start functions at the beginning of the block and stops the net at its end.
     """
 
-    def start(self, threaded: bool = False) -> None:
+    def start(self, threaded: bool = False, resume: bool = False) -> None:
         """Run until nothing more can happen; then the net is PAUSED, and can be started again.
 
         threaded: return at once and run in a thread of the net's own until `stop`: the net idles when it is blocked, and
             goes on when something is injected. `wait_until_blocked` waits for it, and raises what went wrong in it.
+        resume: where there is a checkpoint at `checkpoint_path`, go on from it. Raises `NetStateError` where something has
+            been in this net already, and what `load_checkpoint` raises.
 
         Works in a script, in a thread, and where a loop is running. Epochs of async nodes run at the same time, on a loop
         of the run's own. Raises `NodeExecutionFailed` when a node gave an epoch up (the rest is as it was, and `start`
         goes on with it), `NetStateError` when the net is running already or stopped, `EpochLimitReached`, and what a start
         or stop function raised. In the main thread the first SIGINT or SIGTERM pauses the net, see `handle_signals`.
         """
+        if resume:
+            self._resume()
         if threaded:
             self._control.start_threaded()
         else:
             self._control.start()
 
-    async def async_start(self) -> None:
+    def _resume(self) -> None:
+        if self._autosave is None:
+            raise ConfigError("resume=True goes on from the checkpoint at checkpoint_path: give the net one.")
+        self._control.must_be_free("start")
+        self._autosave.resume()
+
+    async def async_start(self, resume: bool = False) -> None:
         """`start` on the caller's loop. When the caller is cancelled, so are the running attempts: their epochs are
         startable again, or cancelled with a dead letter if they had acted on the net, and the net is PAUSED."""
+        if resume:
+            self._resume()
         await self._control.async_start()
 
     def run_step(self, start_epochs: bool = True, threaded: bool = False) -> bool:
@@ -576,8 +611,8 @@ class Net(Contents):
     ) -> dict[str, list[Any]]:
         """Inject, run, and take what came out.
 
-        inputs: `{"Node.port": values}`. In keywords a port's name alone will do where only one node has it, or only one has
-            it without an edge.
+        inputs: `{"Node.port": values}`, with names that hold dots in quotes: `'"a.b".port'`. In keywords a port's name
+            alone will do where only one node has it, or only one has it without an edge.
         outputs: the `"Node.port"`s to take from; None takes from every output port without an edge.
         sources: start one epoch at each node that has no input ports and a function, unless one is waiting there.
 
@@ -600,7 +635,7 @@ class Net(Contents):
         self.start()
         with self._control.quick.up():
             outputs_taken = self._ledger.take_all(taken)
-        return {f"{node_name}.{port_name}": values for (node_name, port_name), values in outputs_taken.items()}
+        return {_ref(*place): values for place, values in outputs_taken.items()}
 
     @staticmethod
     def from_toml(text: str, resolve: bool = True, allow: Iterable[str] | None = None, **options: Any) -> "Net":
@@ -640,6 +675,47 @@ class Net(Contents):
         from .dsl import NetDefinition
 
         return NetDefinition.from_file(path).build(resolve, allow, **options)
+
+    def save_checkpoint(self, path: str | os.PathLike[str], key: bytes | str | None = None) -> None:
+        """Save all that is in this net to a folder, for `load_checkpoint`, in another process or on another machine.
+
+        path: the folder. A checkpoint that is there stays until the new one is on disk in full; anything else is refused.
+        key: sign it, so that only who has the key can have written it.
+
+        The net must be PAUSED or STOPPED with nothing running, else `NetNotPausedError`. Raises `CheckpointError` for what
+        cannot be pickled and for a disk that does not take it; what was there is there then.
+        """
+        from .checkpoint import save  # a chapter further on
+
+        save(self, path, key)
+
+    @staticmethod
+    def load_checkpoint(
+        path: str | os.PathLike[str],
+        graph: Graph | None = None,
+        functions: Mapping[str, Any] | None = None,
+        resolve: bool = True,
+        key: bytes | str | None = None,
+        allow: Iterable[str] | None = None,
+        **options: Any,
+    ) -> "Net":
+        """The net that was saved, PAUSED: `start` goes on with it as if nothing had happened. Ids and order are the same.
+
+        Loading unpickles, so a checkpoint is code: load only what you trust, or sign it with a key.
+
+        path: the folder. graph: if it is given, the checkpoint must be of this graph.
+        functions: `{node: function}`, or a tuple as the arguments of `set_node_exec`, for those that have no import path
+            (the manifest's `omitted` lists them); `set_node_exec` does as well.
+        resolve, allow: as in `load_definition`. key: what it was signed with.
+        options: options of `Net` in place of those that were saved, such as `executor_pools`.
+
+        Raises `CheckpointCorrupt` for a file that is not what was written and `CheckpointError` for a key that is not the
+        right one, before anything is unpickled; `CheckpointMismatch` for another graph or a newer format;
+        `CheckpointError` where something cannot be unpickled here; and what `load_definition` raises.
+        """
+        from .checkpoint import load  # a chapter further on
+
+        return load(path, graph, functions, resolve, key, allow, options)
 
     @staticmethod
     def from_factory(

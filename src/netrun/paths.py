@@ -5,9 +5,10 @@ __all__ = ['resolve_path']
 # %% pts/10_paths.pct.py 2
 import sys
 from collections.abc import Iterable
+from functools import partial
 from importlib import import_module
 from keyword import iskeyword
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from .core import DslFinding, ImportPathError, _told, unknown_name
@@ -55,7 +56,7 @@ def _import(path: str, name: str) -> ModuleType | None:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             return None
         raise _refused(path, f"`{path}`: importing `{name}` raised {_told(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _refused(path, f"`{path}`: importing `{name}` raised {_told(error)}") from error
 
 
@@ -78,8 +79,9 @@ def _must_be_in(path: str, found: Any, parts: list[str], allow: list[str]) -> No
     if isinstance(found, ModuleType):
         home = found.__name__ if found.__name__ != ".".join(parts) else None
     else:
-        bears_home = isinstance(found, (FunctionType, BuiltinFunctionType, MethodType, type))
-        home = str(found.__module__) if bears_home else None
+        while isinstance(found, partial):
+            found = found.func
+        home = str(getattr(found, "__module__", None)) if callable(found) else None  # an instance has its class's
     if home is not None and not _is_in(home, allow):
         raise _refused(path, f"`{path}` leads to `{home}`, which is not in what may be named: {', '.join(allow)}")
 

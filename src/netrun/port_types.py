@@ -9,6 +9,7 @@ import typing
 from abc import ABCMeta
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 from netrun_sim import InputPortNotFoundError, OutputPortNotFoundError
@@ -45,6 +46,12 @@ def _is_a(cls: type, what: Any) -> bool:
     return issubclass(cls, what)
 
 
+def _known(what: Any) -> Any:
+    """The class that a name stands for, where it is that of a builtin."""
+    found = types.NoneType if what == "NoneType" else getattr(builtins, what, None) if isinstance(what, str) else what
+    return found if isinstance(found, type) else what
+
+
 def _is_exactly(cls: type, what: Any) -> bool:
     return cls.__name__ == what if isinstance(what, str) else cls is what
 
@@ -64,7 +71,8 @@ class PortSpec:
         spec = self.spec
         if isinstance(spec, dict):
             name = getattr(spec["class"], "__name__", spec["class"])
-            return f"a class derived from {name}" if spec.get("subclass") else f"exactly {name}"
+            exactly = "" if spec.get("isinstance", True) else "exactly "
+            return f"a class derived from {name}" if spec.get("subclass") else f"{exactly}{name}"
         return spec.__name__ if type(spec) is type else str(spec)
 
 
@@ -72,10 +80,16 @@ def port_type(spec: Any) -> PortSpec | None:
     """What a spec says; None where it says nothing. Raises `ConfigError` for what is no spec."""
     if spec is None:
         return None
+    spec = _own(spec)
     kinds = [_of_table(spec)] if isinstance(spec, dict) else list(_kinds(spec))
     return None if any(kind.kind == "any" for kind in kinds) else PortSpec(spec, tuple(kinds))
 
 # %% pts/08_port_types.pct.py 8
+def _own(spec: Any) -> Any:
+    """A table of our own, which nobody else changes."""
+    return dict(spec) if isinstance(spec, dict) else spec
+
+
 _OPTIONS = ("class", "isinstance", "subclass")
 
 
@@ -94,6 +108,10 @@ def _of_table(table: dict[str, Any]) -> One:
     if others or kind.kind not in ("instance", "any"):
         raise ConfigError(f"port type {table!r}: 'class' must be one class, or the name of one.")
     what = object if kind.kind == "any" else kind.what
+    try:
+        _is_a(object, what)
+    except TypeError as error:
+        raise ConfigError(f"port type {table!r}: classes cannot be checked for it ({error}).") from error
     return One("subclass" if subclass else "exact", what) if subclass or exact else One("instance", what)
 
 
@@ -102,7 +120,9 @@ def _kinds(spec: Any) -> Iterable[One]:
     if isinstance(spec, str):
         if not spec.isidentifier():
             raise ConfigError(f"port type {spec!r}: give the name of a class alone, such as 'DataFrame', or the class.")
-        return [One("instance", spec)]
+        if spec in ("None", "Any"):
+            return _kinds(None if spec == "None" else Any)
+        return [One("instance", getattr(_known(spec), "__name__", spec))]  # "IOError" is another name of OSError
     if spec is Any or spec is object:
         return [One("any")]
     if spec is None:
@@ -128,7 +148,7 @@ def _meant(spec: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
         return typing.Union[spec.__constraints__] if spec.__constraints__ else spec.__bound__ or Any  # noqa: UP007
     if isinstance(spec, typing.NewType):
         return spec.__supertype__
-    if hasattr(spec, "__value__"):  # a `type X = ...`
+    if type(spec).__name__ == "TypeAliasType":  # a `type X = ...`
         return spec.__value__
     return dict if typing.is_typeddict(spec) else spec
 
@@ -139,7 +159,7 @@ def _class(spec: Any) -> type:
         raise ConfigError(f"port type {spec!r}: must be a class, the name of one, a table with 'class', or None.")
     try:
         isinstance(None, spec)
-    except TypeError as error:
+    except Exception as error:
         raise ConfigError(f"port type {spec!r}: values cannot be checked for it ({error}).") from error
     return spec
 
@@ -153,22 +173,15 @@ def _meet(a: One, b: One) -> bool:
     if a.kind == "literal" or b.kind == "literal":
         literal, other = (a, b) if a.kind == "literal" else (b, a)
         return any(other.takes(value) for value in literal.what)
-    if a.kind == b.kind:
-        first, second = _known(a.what), _known(b.what)
-        return _same(first, second) if a.kind == "exact" else _classes_meet(first, second)
-    if "subclass" in (a.kind, b.kind):  # the value is a class: what is that an instance of?
-        other = b if a.kind == "subclass" else a
-        what = _known(other.what)
-        return isinstance(what, str) or issubclass(what, type) or (other.kind == "instance" and issubclass(type, what))
-    exact, other = (a, b) if a.kind == "exact" else (b, a)
-    cls = _known(exact.what)
-    return isinstance(cls, str) or _is_a(cls, _known(other.what))
-
-
-def _known(what: Any) -> Any:
-    """The class that a name stands for, where it is that of a builtin."""
-    found = getattr(builtins, what, None) if isinstance(what, str) else what
-    return found if isinstance(found, type) else what
+    if a.kind != b.kind and "subclass" in (a.kind, b.kind):  # the value is a class: what is that an instance of?
+        a, b = One("instance", type), (b if a.kind == "subclass" else a)
+    if a.kind == b.kind == "exact":
+        return _same(a.what, b.what)
+    if any(one.kind == "exact" and isinstance(_known(one.what), str) for one in (a, b)):
+        return True
+    if "exact" not in (a.kind, b.kind) and (_is_open(a.what) or _is_open(b.what)):
+        return True
+    return any(_fits(cls, a) and _fits(cls, b) for cls in chain(_classes(a), _classes(b)))
 
 
 def _same(first: Any, second: Any) -> bool:
@@ -178,10 +191,34 @@ def _same(first: Any, second: Any) -> bool:
     return first is second
 
 
-def _classes_meet(a: Any, b: Any) -> bool:
-    if isinstance(a, str) or isinstance(b, str) or isinstance(a, ABCMeta) or isinstance(b, ABCMeta):
+_BY_MRO: Any = type.__instancecheck__
+_BY_CLASS: Any = (_BY_MRO, ABCMeta.__instancecheck__)  # of classes that look at a value's class alone
+
+
+def _is_open(what: Any) -> bool:
+    """Whether more may be of a class than derives from it: it decides by itself, or nothing is known but its name."""
+    cls = _known(what)
+    return isinstance(cls, str) or type(cls).__instancecheck__ is not _BY_MRO
+
+
+def _fits(cls: type, one: One) -> bool:
+    """Whether values whose class this is are of a kind (of a `subclass`, whether the class itself is)."""
+    if one.kind == "exact":
+        return _is_exactly(cls, one.what)
+    if (
+        isinstance(one.what, type) and type(one.what).__instancecheck__ not in _BY_CLASS
+    ):  # a protocol: a value may have what its class has not
         return True
-    return issubclass(a, b) or issubclass(b, a) or any(issubclass(cls, b) for cls in _derived(a))
+    return _is_a(cls, one.what)
+
+
+def _classes(one: One) -> Iterable[type]:
+    """The classes that exist and are of a kind."""
+    cls = _known(one.what)
+    if isinstance(cls, type):
+        yield cls
+        if one.kind != "exact":
+            yield from _derived(cls)
 
 
 def _derived(cls: type) -> set[type]:
@@ -224,12 +261,12 @@ class PortTypes:
     def get_input(self, node_name: str, port: str) -> Any:
         """The spec of an input port, or None."""
         found = self._input(node_name, port).in_types.get(port)
-        return None if found is None else found.spec
+        return None if found is None else _own(found.spec)
 
     def get_output(self, node_name: str, port: str) -> Any:
         """The spec of an output port, or None."""
         found = self._output(node_name, port).out_types.get(port)
-        return None if found is None else found.spec
+        return None if found is None else _own(found.spec)
 
     def _input(self, node_name: str, port: str) -> Door:
         door = self._ledger.door(node_name)

@@ -6,11 +6,12 @@ __all__ = ['LogEntry', 'current_epoch']
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from threading import RLock
 from time import time
 from typing import Any
@@ -49,7 +50,6 @@ class LogEntry:
 
 # %% pts/01b_prints.pct.py 7
 MOST_LINES, MOST_CHARACTERS = 10_000, 10_000_000  # of one node
-_MANY = 100  # parts of a line
 
 
 class NodeLog:
@@ -66,34 +66,47 @@ class NodeLog:
         """A line was printed."""
         with self._lock:
             lines = self.lines = deque() if self.lines is None else self.lines
+            line = line[-MOST_CHARACTERS:]
             lines.append((at, number, line))
             self._characters += len(line)
-            while len(lines) > MOST_LINES or (self._characters > MOST_CHARACTERS and len(lines) > 1):
+            while len(lines) > MOST_LINES or self._characters > MOST_CHARACTERS:
                 self._characters -= len(lines.popleft()[2])
+
+    def take_up(self, suffix: str, lines: Iterable[tuple[float, int, str]]) -> None:
+        """Go on from what was printed before, in a net whose ids end so."""
+        self._suffix = suffix
+        for at, number, line in lines:
+            self.add(at, number, line)
 
     def write(self, holder: Holder, text: str) -> None:
         """An attempt has written something: whole lines, or a part of one, which waits for its end."""
         with self._lock:
             head, *lines = text.split("\n")
-            parts = holder.printed = [] if holder.printed is None else holder.printed
-            parts.append(head)
-            is_long = False
-            if len(parts) > _MANY:
-                parts[:] = ["".join(parts)]
-                is_long = len(parts[0]) > MOST_CHARACTERS
-            if lines or is_long:
-                self.end_line(holder)
-                at, number = time(), holder.epoch._number
-                for line in lines[:-1]:
-                    self.add(at, number, line)
-                holder.printed = lines[-1:] if lines and lines[-1] else None
+            size = self._begin(holder, head)
+            if not lines:
+                if size >= MOST_CHARACTERS:
+                    self.end_line(holder)
+                return
+            self.end_line(holder)
+            *whole, part = lines
+            at, number = time(), holder.epoch._number
+            for line in whole:
+                self.add(at, number, line)
+            if part:
+                self._begin(holder, part)
+
+    def _begin(self, holder: Holder, part: str) -> int:
+        """A part of a line waits for its end. Returns how much there is of it."""
+        printed = holder.printed = StringIO() if holder.printed is None else holder.printed
+        printed.write(part)
+        return printed.tell()
 
     def end_line(self, holder: Holder) -> None:
         """What an attempt has written of a line is a line."""
         with self._lock:
-            parts, holder.printed = holder.printed, None
-            if parts is not None:
-                self.add(time(), holder.epoch._number, "".join(parts))
+            printed, holder.printed = holder.printed, None
+            if printed is not None:
+                self.add(time(), holder.epoch._number, printed.getvalue())
 
     def entries(self, number: int | None = None) -> list[LogEntry]:
         """The lines, oldest first; of one epoch, if its number is given."""

@@ -389,8 +389,10 @@ class Nodes(Options):
             return {value: None}
         if isinstance(value, list):
             names = [(place, name) for place, name in enumerate(value) if self.a(str, (*path, place), name, "a port")]
-            for place, name in names:
+            for count, (place, name) in enumerate(names):
                 self._port_there((*path, place), name, side, ports)
+                if name in [before for _, before in names[:count]]:
+                    self.wrong.value((*path, place), f"port `{name[:100]}` is there twice")
             return {name: None for _, name in names}
         if not self.a(dict, path, value, "the name of a port, a list of names, or a table of counts"):
             return {}
@@ -404,7 +406,7 @@ class Nodes(Options):
     def _max_salvos(self, path: Path, value: Any, side: str) -> int | None:
         if side == "output":
             return None if value == "infinite" else self.whole(path, value, 0, ', or "infinite"')
-        if value != 1 or isinstance(value, bool):
+        if value != 1 or not isinstance(value, int) or isinstance(value, bool):
             self.wrong.value(
                 path, f"an input condition makes one epoch at a time: `max_salvos` is 1, not {_named_kind(value)}"
             )
@@ -482,6 +484,7 @@ class Reader(Nodes):
 _LARGEST = 10_000_000  # characters
 _LONGEST_KEY = 64  # names joined by dots
 _DOTS = re.compile(rf"^(?:[^.\n]*\.){{{_LONGEST_KEY}}}", re.MULTILINE)
+_HUGE = re.compile(r"\b0[xob][0-9a-fA-F_]{3500,}")  # Python reads these, and cannot write them in decimal
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _PLAINER = [
     (r"Cannot declare \((.*)\) twice", "this table is declared twice"),
@@ -496,13 +499,23 @@ def data_of(text: str, source: str | None = None) -> dict[str, Any]:
 
     _must_be_sound(text, source)
     try:
-        return tomllib.loads(text)
+        data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DslError([_syntax_finding(text, str(error))], source) from None
     except RecursionError:
         raise DslError([DslFinding("lists or tables are nested too deeply")], source) from None
     except ValueError:  # of what Python can read, but does not
         raise DslError([DslFinding("a number of too many digits")], source) from None
+    if (match := _HUGE.search(text)) is not None and _holds_huge(data):
+        raise DslError([finding_at(text, "a number of too many digits", *match.span())], source)
+    return data
+
+
+def _holds_huge(value: Any) -> bool:
+    """Whether a number in data has more digits than Python writes."""
+    if isinstance(value, (dict, list)):
+        return any(map(_holds_huge, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and value.bit_length() > 14_000
 
 
 def must_be_bounded(size: int, unit: str, source: str | None) -> None:

@@ -67,13 +67,16 @@ class _ValueFiles:
     def __getitem__(self, id: str) -> Any:
         import pickle
 
+        return pickle.loads(self.pickled(id))
+
+    def pickled(self, id: str) -> bytes:
+        """What the file of a value holds."""
         if id not in self._ids:
             raise KeyError(id)
         try:
-            pickled = self._path(id).read_bytes()
+            return self._path(id).read_bytes()
         except FileNotFoundError:
             raise KeyError(id) from None  # another thread has just taken it
-        return pickle.loads(pickled)
 
     def __delitem__(self, id: str) -> None:
         del self._ids[id]
@@ -308,6 +311,20 @@ class PacketValueStore(StoredValues):
                 if id not in self._values:
                     raise _no_value(id)
                 del self._values[id]
+
+    def pickled(self, id: str) -> bytes | None:
+        """What the file of a value holds, active or consumed; None where it is in none."""
+        return self._values.pickled(id) if isinstance(self._values, _ValueFiles) and id in self._values else None
+
+    def functions(self) -> dict[str, Callable[[], Any]]:
+        """The value functions, by packet id."""
+        with self._lock:
+            return dict(self._funcs)
+
+    def consumed(self) -> list[str]:
+        """The packets whose values were consumed and are kept, oldest first."""
+        with self._lock:
+            return list(self._kept)
 
     def ids(self) -> list[str]:
         """The packets that have an active value."""

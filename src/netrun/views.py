@@ -5,7 +5,8 @@ __all__ = ['EventHistory', 'Lineage', 'TimelineRow', 'lineage_of']
 # %% pts/07b_views.pct.py 2
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -70,7 +71,7 @@ class Lineage:
     """Where a packet comes from.
 
     packets: it, and all that it comes from, oldest first; each with the id of the epoch that made it, or None where it came
-        from outside (injected), or was made before what history has.
+        from outside (injected, or put back by `redrive`, as a new packet), or was made before what history has.
     epochs: those epochs, oldest first; each with its node and the packets that it was started with.
     is_whole: whether history has all of it. If not, older parts are missing.
     """
@@ -231,8 +232,8 @@ def write_trace(entries: list[HistoryEntry], path: str | os.PathLike[str]) -> No
         json.dump({"traceEvents": _Trace(entries).events, "displayTimeUnit": "ms"}, file)
 
 # %% pts/07b_views.pct.py 15
-def send_spans(entries: list[HistoryEntry], rests: list[float], tracer_provider: Any) -> None:
-    """Make spans of some entries: one for each epoch, one for each run. `rests`: when each run came to rest."""
+def send_spans(entries: list[HistoryEntry], closes: list[float], tracer_provider: Any) -> None:
+    """Make spans of some entries: one for each epoch, one for each run. `closes`: when each run was closed."""
     try:
         from opentelemetry import trace
     except ImportError as error:
@@ -243,7 +244,7 @@ def send_spans(entries: list[HistoryEntry], rests: list[float], tracer_provider:
         if entry.entry_type == "epoch":
             attempts[entry.data["epoch_id"]].append(entry.data)
     ways, spans = Ways(entries), dict[str, Any]()
-    for begun, ended, epochs in _by_run(attempts, rests):
+    for begun, ended, epochs in _by_run(attempts, closes):
         run = tracer.start_span("netrun run", start_time=begun)
         context = trace.set_span_in_context(run)
         for epoch in epochs:
@@ -275,13 +276,13 @@ def _epoch_span(trace: Any, tracer: Any, context: Any, attempts: list[dict[str, 
     return span
 
 
-def _by_run(attempts: dict[str, list[dict[str, Any]]], rests: list[float]) -> list[tuple[int, int, list[str]]]:
+def _by_run(attempts: dict[str, list[dict[str, Any]]], closes: list[float]) -> list[tuple[int, int, list[str]]]:
     """Each run with its begin and its end in nanoseconds and its epochs, in the order in which these began. What is in no run
-    that has ended is in one that has not."""
+    that was closed is in one that is open."""
     begins = {epoch: _nanoseconds(some[0]["begun"]) for epoch, some in attempts.items()}
     ends = {epoch: _nanoseconds(some[-1]["ended"]) for epoch, some in attempts.items()}
     left, found = sorted(begins, key=begins.__getitem__), list[tuple[int, int, list[str]]]()
-    for at in [*(int(rest * 1e9) for rest in rests), max(ends.values(), default=0)]:
+    for at in [*(int(close * 1e9) for close in closes), max(ends.values(), default=0)]:
         epochs = [epoch for epoch in left if begins[epoch] <= at]
         left = left[len(epochs) :]
         if epochs:
@@ -302,7 +303,8 @@ class EventHistory:
         when the net pauses or is blocked. At `stop()`, and when the interpreter ends, the rest is written.
 
     `error` is why the file could last not be written, or None, and `lost` how many entries it lacks because of that: a net
-    goes on without its history file. All methods may be called from any thread. Raises `ConfigError` for bad options, a
+    goes on without its history file. All methods may be called from any thread. `guard`: what they are under, so that
+    Ctrl-C strikes before or after them, and no record is lost half-way to where it is kept. Raises `ConfigError` for bad options, a
     file that cannot be opened, and one that another net writes to.
     """
 
@@ -313,6 +315,7 @@ class EventHistory:
         file: str | os.PathLike[str] | None = None,
         chunk_size: int = 100,
         flush_on_pause: bool = True,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         check_size("history_max_size", max_size, 0)
         check_size("history_chunk_size", chunk_size, 1)
@@ -320,7 +323,7 @@ class EventHistory:
             raise ConfigError(f"history_flush_on_pause must be True or False, not {flush_on_pause!r}.")
         if file is not None and not isinstance(file, (str, os.PathLike)):
             raise ConfigError(f"history_file must be a path or None, not {file!r}.")
-        self._flushes = flush_on_pause
+        self._flushes, self._guard = flush_on_pause, guard
         self._recorder = Recorder(suffix, max_size, None if file is None else HistoryFile(file), chunk_size)
         self.is_kept = max_size > 0 or file is not None
         self._end = finalize(self, self._recorder.close)
@@ -337,7 +340,8 @@ class EventHistory:
 
     def get_entries(self) -> list[HistoryEntry]:
         """All entries that are kept, oldest first. Makes them afresh, some microseconds each."""
-        return self._recorder.entries()
+        with self._guard():
+            return self._recorder.entries()
 
     def get_actions(self) -> list[HistoryEntry]:
         """The actions among them."""
@@ -366,21 +370,23 @@ class EventHistory:
         write_trace(self.get_entries(), path)
 
     def to_otel(self, tracer_provider: Any = None) -> None:
-        """Hand what is kept to OpenTelemetry as spans: one for each run of the net, and in it one for each epoch that has
+        """Hand what is kept to OpenTelemetry as spans: one for each run of the net (from its opening to its
+        close), and in it one for each epoch that has
         ended, linked to those that its packets came from. Each call hands on all of it anew.
 
         tracer_provider: where to; None: the global one. Raises `ImportError` where OpenTelemetry is not installed (it comes
         with `netrun[otel]`).
         """
-        send_spans(self.get_entries(), list(self._recorder.rests), tracer_provider)
+        send_spans(self.get_entries(), list(self._recorder.closes), tracer_provider)
 
     def flush(self) -> None:
-        """Write to the file what is not there yet."""
-        self._recorder.digest()
+        """Write to the file what is not there yet. `error` then says whether the file is well."""
+        with self._guard():
+            self._recorder.flush()
 
-    def rest(self, is_over: bool) -> None:
-        """The net has come to rest, or has stopped for good."""
-        self._recorder.rest(self._flushes)
+    def rest(self, is_closed: bool, is_over: bool) -> None:
+        """The net has come to rest: its run is closed, or the net is over for good."""
+        self._recorder.rest(self._flushes, is_closed)
         if is_over:
             self._recorder.close()
 
@@ -391,7 +397,8 @@ class EventHistory:
         return read_entries(path)
 
     def __len__(self) -> int:
-        return self._recorder.size()
+        with self._guard():
+            return self._recorder.size()
 
     def __repr__(self) -> str:
         return f"<EventHistory: {len(self)} entries>"
