@@ -46,7 +46,7 @@ unit: $(STAMP)
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
 
 demo: $(STAMP)
-	@$(BIN)/python pts/examples/stdlib_census.pct.py
+	@$(BIN)/python pts/examples/15_stdlib_census.pct.py
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks

@@ -425,7 +425,8 @@ class Stage:
         names = [] if self.pools is None else self.pools.names
         for name in config.pools:
             if name not in names:
-                raise ConfigError(f"node {node_name!r}: {unknown_name('pool', name, names)}")
+                way = f"Pools are options of the net, such as thread_pools={{{name!r}: {{'size': 4}}}}."
+                raise ConfigError(f"node {node_name!r}: {unknown_name('pool', name, names)} {way}")
 
     async def open_late(self, host: Host) -> None:
         """Call the start functions that were set since the opening."""

@@ -147,7 +147,7 @@ class Part(Wires, ABC):
         return Flow._of({self._name: self}, {}, (side,), (side,))
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return self._flow._end(name)
 

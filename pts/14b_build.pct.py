@@ -42,6 +42,7 @@
 # %%
 #|export
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
@@ -70,7 +71,8 @@ from netrun.port_types import port_type
 #
 # The decorated function is called as before. Its options are checked at once, its hints when it is first wired, since they may
 # name what comes later in the module. A sync generator that is in no pool gets `max_parallel_epochs=1`, unless it is given
-# another number: its epochs come one after the other, as those of a sync function do.
+# another number: its epochs come one after the other, as those of a sync function do. One that never ends is an epoch that
+# never ends, which `pause` waits for and `stop` ends.
 
 
 # %%
@@ -208,8 +210,8 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
         return hash(self._name)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        path = f"{self.__module__}.{self.__qualname__}"
-        return self.__qualname__ if loaded(path) is self else super().__reduce_ex__(protocol)
+        is_there = self.__module__ != "__main__" and loaded(f"{self.__module__}.{self.__qualname__}") is self
+        return self.__qualname__ if is_there else super().__reduce_ex__(protocol)
 
     def _made_of(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
@@ -269,8 +271,8 @@ def _node_of(func: Any, options: dict[str, Any], names: Mapping[str, Any]) -> Fu
         place = label(func) if callable(func) else "@node"
         raise ConfigError(error.what if place in error.what else f"{place}: {error.what}") from error.__cause__
     annotations = [*(each.annotation for each in parameters), inspect.signature(func).return_annotation]
-    needs_names = any(isinstance(each, str) for each in annotations)
-    found = FunctionNode(func, _name_of(func), settings, dict(names) if needs_names else {})
+    words = {word for each in annotations if isinstance(each, str) for word in re.findall(r"\w+", each)}
+    found = FunctionNode(func, _name_of(func), settings, {word: names[word] for word in words if word in names})
     return found if name is None else found.named(name)
 
 

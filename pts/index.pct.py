@@ -275,11 +275,11 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | example | about |
 # |---|---|
 # | [01_first_net](nbs/examples/01_first_net.ipynb), [02_graph_by_hand](nbs/examples/02_graph_by_hand.ipynb) | from functions; in the words of `netrun_sim` |
-# | [03_async_http](nbs/examples/03_async_http.ipynb), [04_threads](nbs/examples/04_threads.ipynb), [05_processes](nbs/examples/05_processes.ipynb), [dask_cluster](nbs/examples/dask_cluster.ipynb) | many at once, in four ways |
+# | [03_async_http](nbs/examples/03_async_http.ipynb), [04_threads](nbs/examples/04_threads.ipynb), [05_processes](nbs/examples/05_processes.ipynb), [13_dask_cluster](nbs/examples/13_dask_cluster.ipynb) | many at once, in four ways |
 # | [06_failures](nbs/examples/06_failures.ipynb), [07_rate_limits](nbs/examples/07_rate_limits.ipynb) | retries and dead letters; how often and how many |
 # | [08_history](nbs/examples/08_history.ipynb), [09_port_types](nbs/examples/09_port_types.ipynb) | what happened; what fits |
-# | [net_as_file](nbs/examples/net_as_file.ipynb), [11_factories](nbs/examples/11_factories.ipynb) | nets as texts, and nodes that differ in an argument |
-# | [14_orders_into_sqlite](nbs/examples/14_orders_into_sqlite.ipynb), [stdlib_census](nbs/examples/stdlib_census.ipynb) | applications |
+# | [10_net_as_file](nbs/examples/10_net_as_file.ipynb), [11_factories](nbs/examples/11_factories.ipynb) | nets as texts, and nodes that differ in an argument |
+# | [14_orders_into_sqlite](nbs/examples/14_orders_into_sqlite.ipynb), [15_stdlib_census](nbs/examples/15_stdlib_census.ipynb) | applications |
 #
 # ## What works, and what is to come
 #
@@ -336,6 +336,9 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | 2 processes, nothing to do : bare executor | 5,000 | 150.4 | 76.5 | 1.79 | 1.60 | over |
 # | 2 processes, 5 ms of CPU : bare executor | 400 | 1,436.1 | 1,310.0 | 1.10 | 1.10 | ok |
 # | 2 processes, 1 MB in and out : bare executor | 300 | 1,761.5 | 2,114.4 | 0.79 | 1.25 | ok |
+# | four functions : by hand with contexts | 10,000 | 30.0 | 26.1 | 1.15 | 1.35 | ok |
+# | four functions with type hints, both with port types : by hand with contexts | 10,000 | 41.2 | 37.6 | 1.07 | 1.35 | ok |
+# | values of a generator, each used at once : by hand, async | 10,000 | 78.3 | 60.0 | 1.30 |  |  |
 # | python -c "import netrun" : pass |  | 80,293.0 | 9,985.1 | 0.080 s | 0.100 s | ok |
 #
 # `make bench` makes this table, on your machine, in a few minutes. The floor is the same packets and epochs on a bare

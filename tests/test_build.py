@@ -2,9 +2,10 @@
 
 import pickle
 import typing
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, wraps
+from itertools import count
 from typing import Annotated, Any
 
 import cloudpickle
@@ -121,6 +122,37 @@ def test_downstream_runs_between_the_values_of_a_generator(part, pooled):
     assert net.poll().paused_by == "user"
     assert len(seen) < 10 if not pooled else len(seen) <= 1_000  # begun epochs end, no more begin
     net.stop()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_generator_that_never_ends_is_stopped_by_who_has_had_enough(is_async):
+    """Its epoch is cancelled, and it is closed."""
+    closed: list[bool] = []
+    seen: list[int] = []
+
+    def forever() -> Iterator[int]:
+        try:
+            yield from count()
+        finally:
+            closed.append(True)
+
+    async def forever_later() -> AsyncIterator[int]:
+        try:
+            for number in count():
+                yield number
+        finally:
+            closed.append(True)
+
+    @node
+    def enough(x: int) -> None:
+        seen.append(x)
+        if x == 100:
+            net.stop()
+
+    net = Net(node(forever_later if is_async else forever) >> enough)
+    net.run()
+    assert closed == [True]
+    assert seen == list(range(101))
 
 
 def test_values_of_a_generator_are_looked_at_one_by_one():
@@ -577,11 +609,86 @@ net = Net(double.with_options(pool="cpu") >> triple, process_pools={"cpu": {"siz
 print(net.run({"double.x": [1, 2]}))
 """
     assert python(code, cwd=tmp_path) == "{'triple.out': [6, 12]}\n"
+    code = """
+from netrun import Net, node
+
+@node(pool="cpu", start_node_func=lambda worker: None)
+def factorial(n: "int") -> "int":
+    return n * factorial(n - 1) if n > 1 else 1
+
+if __name__ == "__main__":
+    print(Net(factorial, process_pools={"cpu": {"size": 1, "start_method": "spawn"}}).run(n=[5]))
+"""
+    assert python(code, cwd=tmp_path) == "{'factorial.out': [120]}\n"
     from netrun.functions import body_of, read
 
     sent = cloudpickle.dumps(body_of(read(nodes.double)))
     assert len(sent) < 800
     assert pickle.loads(sent).func is nodes.double._func
+
+
+FIRST_LINES = {
+    "{'describe.out': ['value 2', 'value 4']}": """
+from netrun import Net, node
+@node
+def double(x: int) -> int:
+    return 2 * x
+@node
+def describe(x: int) -> str:
+    return f"value {x}"
+print(Net(double >> describe).run(x=[1, 2]))
+""",
+    "{'pair.out': [(-1, 1), (0, 2)]}": """
+from netrun import Net, node
+@node
+def source(n: int): yield from range(n)
+@node
+def low(x: int) -> int: return x - 1
+@node
+def high(x: int) -> int: return x + 1
+@node
+def pair(low: int, high: int) -> tuple: return low, high
+print(Net(source >> [low, high] >> pair).run(n=[2]))
+""",
+    "{'length.out': [3, 3]}": """
+import asyncio
+from netrun import Net, node
+@node
+async def fetch(url: str) -> str:
+    await asyncio.sleep(0.01)
+    return f"<{url}>"
+@node
+def length(page: str) -> int: return len(page)
+print(Net(fetch >> length).run(url=["a", "b"]))
+""",
+    "{'work.out': [True]}": """
+import os
+from netrun import Net, node
+here = os.getpid()
+@node(pool="cpu")
+def work(pid: int) -> bool:
+    return os.getpid() != pid
+print(Net(work, process_pools={"cpu": {"size": 2}}).run(pid=[here]))
+""",
+    "{'flaky.out': [7]} [7, 7, 7]": """
+from netrun import Net, node
+calls = []
+@node(retries=3)
+def flaky(x: int) -> int:
+    calls.append(x)
+    if len(calls) < 3: raise ConnectionError("not yet")
+    return x
+print(Net(flaky).run(x=[7]), calls)
+""",
+}
+
+
+@pytest.mark.parametrize("printed", FIRST_LINES)
+def test_ten_lines_make_a_net(printed, tmp_path):
+    """A chain, a diamond, an async fan-out, a process pool, a retrying node; in a fresh process."""
+    code = FIRST_LINES[printed].strip()
+    assert len(code.splitlines()) <= 11
+    assert python(code, cwd=tmp_path).strip() == printed
 
 
 # --- as text

@@ -4,6 +4,7 @@ __all__ = ['FunctionNode', 'node']
 
 # %% pts/14b_build.pct.py 2
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
@@ -159,8 +160,8 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
         return hash(self._name)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        path = f"{self.__module__}.{self.__qualname__}"
-        return self.__qualname__ if loaded(path) is self else super().__reduce_ex__(protocol)
+        is_there = self.__module__ != "__main__" and loaded(f"{self.__module__}.{self.__qualname__}") is self
+        return self.__qualname__ if is_there else super().__reduce_ex__(protocol)
 
     def _made_of(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
@@ -218,8 +219,8 @@ def _node_of(func: Any, options: dict[str, Any], names: Mapping[str, Any]) -> Fu
         place = label(func) if callable(func) else "@node"
         raise ConfigError(error.what if place in error.what else f"{place}: {error.what}") from error.__cause__
     annotations = [*(each.annotation for each in parameters), inspect.signature(func).return_annotation]
-    needs_names = any(isinstance(each, str) for each in annotations)
-    found = FunctionNode(func, _name_of(func), settings, dict(names) if needs_names else {})
+    words = {word for each in annotations if isinstance(each, str) for word in re.findall(r"\w+", each)}
+    found = FunctionNode(func, _name_of(func), settings, {word: names[word] for word in words if word in names})
     return found if name is None else found.named(name)
 
 
