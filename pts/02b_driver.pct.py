@@ -760,7 +760,7 @@ class Driver(Settling):
     def _awaits_a_worker(self) -> bool:
         """Whether epochs wait for a worker that is busy with something that is over."""
         engine, pools = self.engine, self.stage.pools
-        return pools is not None and engine.paused_by is None and any(map(engine.waits, pools.awaited_by()))
+        return pools is not None and not engine.is_held and any(map(engine.waits, pools.awaited_by()))
 
     async def _breathe(self) -> None:
         """Let others run, and deal with what they have brought."""

@@ -210,6 +210,11 @@ class Agenda:
         self.room_made: deque[Task] = deque()  # from any thread: tasks whose limits may answer otherwise now
         self._numbers = count()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing begins now: the net is paused, or what runs is to end first."""
+        return self.paused_by is not None or self.holds_back
+
     def deadline(self) -> float | None:
         """The moment to look again, even if nothing happens before; None if there is none."""
         while self._timed and self._timed[0][2] not in self.running:
@@ -217,7 +222,7 @@ class Agenda:
         while self._looks and not self.waits(self.tasks[self._looks[0][1]]):  # the limit was lifted meanwhile
             self._looked_for.discard(heappop(self._looks))
         moments = [self._timed[0][0]] if self._timed else []
-        if self.paused_by is None and not self.holds_back:
+        if not self.is_held:
             moments += [self._retries[0].due] if self._retries else []
             moments += [self._looks[0][0]] if self._looks else []
         return min(moments, default=None)
@@ -275,7 +280,7 @@ class Beginnings(Agenda):
 
     def begin(self, now: float) -> Attempt | None:
         """The next attempt to run, or None when nothing can start now."""
-        if self.paused_by is not None or self.holds_back:
+        if self.is_held:
             return None
         if self._looks:
             self._look(now)
@@ -361,7 +366,7 @@ class Beginnings(Agenda):
 
     def has_room_to_try(self) -> bool:
         """Whether `begin` has something to try again, since room was made."""
-        return self.paused_by is None and bool(self.room_made)
+        return not self.is_held and bool(self.room_made)
 
     def try_again(self, task: Task) -> None:
         """Ask the limits of a node again about what is set aside."""
