@@ -35,6 +35,7 @@ __all__: list[str] = []  # nblite writes the module's own
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
+from math import inf
 from os import PathLike
 from typing import Any, NamedTuple, Self
 
@@ -251,7 +252,7 @@ class WorkerException(NetrunRuntimeError):
     """
 
     def __init__(self, type_name: str, text: str, kinds: tuple[str, ...] = ()) -> None:
-        super().__init__(type_name, text, kinds)
+        super().__init__(type_name, text)
         self.type_name, self.text, self.kinds = type_name, text, kinds
 
     def stands_for(self, kind: type[BaseException]) -> bool:
@@ -477,8 +478,20 @@ def unknown_name(what: str, name: object, known: Any) -> str:
     return f"there is no {what} {name!r}.{hint} There is: {there}."
 
 
+def write_ref(node_name: str, port_name: str) -> str:
+    """The name of a port of a node, `Node.port`, which no other port has: a name that holds a dot or a quote stands in
+    quotes."""
+    parts = []
+    for name in (node_name, port_name):
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        parts.append(f'"{escaped}"' if not name or "." in name or '"' in name else name)
+    return ".".join(parts)
+
+
 # %%
-from netrun.core import unknown_name
+from netrun.core import unknown_name, write_ref
+
+assert write_ref("A", "out") == "A.out" and write_ref("a.b", "out") == '"a.b".out'
 
 assert unknown_name("port", "ouut", ["out", "in"]) == (
     "there is no port 'ouut'. Did you mean 'out'? There is: 'in', 'out'."
@@ -570,7 +583,7 @@ class NodeConfig:
             check_number("timeout", self.timeout, "a number of seconds above 0, or None", lambda n: n > 0)
         if self.rate_limit_per_second is not None:
             rate = self.rate_limit_per_second
-            check_number("rate_limit_per_second", rate, "a number above 0, or None", lambda n: n > 0 and 1 / n < _INF)
+            check_number("rate_limit_per_second", rate, "a number above 0, or None", lambda n: n > 0 and 1 / n < inf)
         check_count("max_parallel_epochs", self.max_parallel_epochs)
         if not all(isinstance(name, str) and name for name in self.pools) or self.pool == ():
             raise ConfigError(f"pool must be the name of a pool, a list of names, or None, not {self.pool!r}.")
@@ -589,9 +602,6 @@ class NodeConfig:
 
 # %%
 #|exporti
-_INF = float("inf")
-
-
 def check_count(name: str, value: Any) -> None:
     """Raise `ConfigError` unless this is a whole number from 1 on, or None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -607,7 +617,7 @@ def check_size(name: str, value: Any, least: int) -> None:
 def check_number(name: str, value: Any, what: str, fits: Callable[[float], bool]) -> None:
     """Raise `ConfigError` unless this is a finite number that fits."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and abs(value) < _INF and fits(value)):
+    if not (number and abs(value) < inf and fits(value)):
         raise ConfigError(f"{name} must be {what}, not {value!r}.")
 
 
@@ -619,12 +629,12 @@ def pace_of_saves(every: Any) -> tuple[float, float]:
             raise ConfigError(
                 f"checkpoint_every must be a number of seconds, or a text as '1000 epochs', not {every!r}."
             )
-        return _INF, int(number)
+        return inf, int(number)
     if every is not None:
         check_number(
             "checkpoint_every", every, "a number of seconds above 0, or a text as '1000 epochs'", lambda n: n > 0
         )
-    return (_INF if every is None else every), _INF
+    return (inf if every is None else every), inf
 
 
 def _exception_classes(given: Any) -> tuple[type[BaseException], ...] | None:

@@ -41,7 +41,7 @@ from threading import Event, Lock, Thread, Timer, get_ident
 from typing import Any, Protocol
 
 from netrun.core import NetStateError, WorkerDied
-from netrun.driver import FINISHED, Report, _log, call, call_with, report_in_time, run_now
+from netrun.driver import FINISHED, Report, _log, are_same, call, call_with, report_in_time, run_now
 from netrun.execution import Attempt, Ending, Outcome, Task, outcome_of
 from netrun.ledger import Ledger
 from netrun.remote import (
@@ -217,18 +217,12 @@ class Worker:
 
 # %%
 #|exporti
-def _are_these(known: Any, start: Any, stop: Any) -> bool:
-    """Whether these are the functions themselves, whatever they say of being equal."""
-    return isinstance(known, tuple) and known[0] is start and known[1] is stop
-
-
 class Started:
     """The nodes that were started in one worker, in order, and the loop on which their async functions run."""
 
     def __init__(self) -> None:
-        self._of: dict[
-            str, Any
-        ] = {}  # by node: the start and stop function that belong together, or what they are known by
+        # by node: the start and stop function that belong together, or what they are known by
+        self._of: dict[str, Any] = {}
         self._stops: list[tuple[str, Any, Any]] = []  # node, stop function, argument
         self._runner: Any = None
 
@@ -236,8 +230,8 @@ class Started:
         """Call the start function, unless it was called here before. Raises what it raises. known_by: what tells whether the
         functions are the same, where they are copies."""
         known = self._of.get(node_name)
-        is_known = known == known_by if known_by is not None else _are_these(known, start, stop)
         which = known_by or (start, stop)
+        is_known = are_same(known, which) if isinstance(known, tuple) and isinstance(which, tuple) else known == which
         if is_known or (start is None and stop is None):
             return
         self._call(start, argument, f"start_node_func of node {node_name!r}")
@@ -605,9 +599,8 @@ class ProcessWorker(Worker):
         self._method = method
         self._process: Any = None
         self._connection: Any = None
-        self._known: dict[
-            Key, str
-        ] = {}  # the codes that the process has, by key: the node's name, if it is to be stopped
+        # the codes that the process has, by key: the node's name, if it is to be stopped
+        self._known: dict[Key, str] = {}
         self._killer: Timer | None = None
         self._is_ready = False  # whether its process has said so
         self._is_sent = False  # whether its process has the attempt already

@@ -164,17 +164,9 @@ def read_ref(text: str) -> tuple[str, str]:
     return node_name, port_name
 
 
-def write_ref(node_name: str, port_name: str) -> str:
-    """The text that names a port of a node."""
-    parts = []
-    for name in (node_name, port_name):
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        parts.append(f'"{escaped}"' if not name or re.search(r'[."]', name) else name)
-    return ".".join(parts)
-
-
 # %%
-from netrun.description import read_ref, write_ref
+from netrun.core import write_ref
+from netrun.description import read_ref
 
 assert read_ref("A.out") == ("A", "out") and read_ref('"a.b"."c d"') == ("a.b", "c d")
 for names in [("A", "out"), ("a.b", 'x "y"'), ("", "in"), ("back\\", "my port")]:

@@ -57,7 +57,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
-from netrun.core import ConfigError, DslError, DslFinding, NetConfig, NodeConfig
+from netrun.core import ConfigError, DslError, DslFinding, NetConfig, NodeConfig, write_ref
 from netrun.description import (
     NET_OPTIONS,
     NODE_OPTIONS,
@@ -70,7 +70,6 @@ from netrun.description import (
     is_path,
     own_exceptions,
     read_ref,
-    write_ref,
 )
 from netrun.expressions import Misread, did_you_mean, finding_at, normal_form, read_condition
 from netrun.making import FUNCTIONS, why_no_text

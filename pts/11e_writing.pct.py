@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from netrun.core import write_ref
 from netrun.making import FUNCTIONS
 from netrun.places import Path, Places
 from netrun.description import (
@@ -32,7 +33,6 @@ from netrun.description import (
     EdgeDefinition,
     NodeDefinition,
     PortDefinition,
-    write_ref,
 )
 from netrun.reading import read
 

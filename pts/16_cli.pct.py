@@ -217,8 +217,9 @@ def _in_threads(definition: "NetDefinition", count: int) -> None:
 #|exporti
 def _port_and(what: str, option: str, text: str) -> tuple[str, str]:
     """The port, as `Net.run` knows it, and what it is to get or where it goes."""
+    from netrun.core import write_ref
+    from netrun.description import read_ref
     from netrun.expressions import Misread
-    from netrun.description import read_ref, write_ref
 
     port, sign, rest = text.partition("=")
     try:
@@ -368,7 +369,7 @@ def _mute() -> None:
 #|exporti
 def run(args: Namespace) -> int:
     """Run a net."""
-    from netrun.description import write_ref
+    from netrun.core import write_ref
     from netrun.net import PortNames
 
     definition = _definition(args.file, args)

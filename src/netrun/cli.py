@@ -160,8 +160,9 @@ def _in_threads(definition: "NetDefinition", count: int) -> None:
 # %% pts/16_cli.pct.py 8
 def _port_and(what: str, option: str, text: str) -> tuple[str, str]:
     """The port, as `Net.run` knows it, and what it is to get or where it goes."""
+    from .core import write_ref
+    from .description import read_ref
     from .expressions import Misread
-    from .description import read_ref, write_ref
 
     port, sign, rest = text.partition("=")
     try:
@@ -303,7 +304,7 @@ def _mute() -> None:
 # %% pts/16_cli.pct.py 11
 def run(args: Namespace) -> int:
     """Run a net."""
-    from .description import write_ref
+    from .core import write_ref
     from .net import PortNames
 
     definition = _definition(args.file, args)

@@ -51,9 +51,8 @@ class Turns:
         self._stop_asked = False
         self.at_rest: Callable[[bool, bool], object] = lambda is_closed, is_over: None  # told when a run rests, and how
         self._signalled = False  # whether a signal came since a verb was called that it pauses
-        self._lock = (
-            RLock()
-        )  # entered by itself: an interrupt could strike between a Condition's acquiring and its `with`
+        # entered by itself: an interrupt could strike between a Condition's acquiring and its `with`
+        self._lock = RLock()
         self._changed = Condition(self._lock)
         self._watchers: list[Callable[[], object]] = []  # told once when somebody has ended, or is idle
 

@@ -116,12 +116,3 @@ def read_ref(text: str) -> tuple[str, str]:
         raise Misread(f"`{text[:100]}` does not name a port of a node: it has the form Node.port, {more}", 0, len(text))
     node_name, port_name = (re.sub(r"\\(.)", r"\1", part[1:-1]) if part[0] == '"' else part for part in match.groups())
     return node_name, port_name
-
-
-def write_ref(node_name: str, port_name: str) -> str:
-    """The text that names a port of a node."""
-    parts = []
-    for name in (node_name, port_name):
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        parts.append(f'"{escaped}"' if not name or re.search(r'[."]', name) else name)
-    return ".".join(parts)

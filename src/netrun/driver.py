@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from threading import RLock, Thread
 from math import inf
+from operator import is_
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
@@ -43,6 +44,12 @@ def _log() -> Any:
     from logging import getLogger
 
     return getLogger("netrun")
+
+
+def are_same(these: tuple[Any, ...], those: tuple[Any, ...]) -> bool:
+    """Whether these are the same objects. What users have made is not compared by `==`: equal is not the same, and it may
+    raise."""
+    return all(map(is_, these, those))
 
 
 FINISHED: Final = Ending.FINISHED
@@ -341,10 +348,10 @@ class Stage:
     def moved(self, task: Task) -> None:
         """A node has other options: if it came from where its workers were started, its start function is to be called
         here, unless that was done before."""
-        functions = task.start_node_func, task.stop_node_func
-        if not self.is_open or task.starts_in_workers() or functions == (None, None) or task in self.late:
+        start, stop = task.start_node_func, task.stop_node_func
+        if not self.is_open or task.starts_in_workers() or (start is None and stop is None) or task in self.late:
             return
-        if (task, *functions) not in self._started:
+        if not any(are_same(started, (task, start, stop)) for started in self._started):
             self.late.append(task)
 
     def must_have_pools(self, node_name: str, config: NodeConfig) -> None:
@@ -617,9 +624,8 @@ class Driver(Settling):
                     await self._breathe()
                     breath = monotonic() + BREATH
             elif ledger.waiter is None and engine.running:
-                ledger.waiter = (
-                    self.wake
-                )  # what runs may make epochs startable while we wait: look once more, then wait
+                # what runs may make epochs startable while we wait: look once more, then wait
+                ledger.waiter = self.wake
             elif not await self._wait():
                 return begun
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 from netrun_sim import Graph
 
 from .control import Control, NetState, NetStatus, status_of
-from .core import ConfigError, NetConfig, NodeConfig, NodeExecutionFailed, unknown_name
+from .core import ConfigError, NetConfig, NodeConfig, NodeExecutionFailed, unknown_name, write_ref
 from .driver import Driver, MonotonicClock, Stage, is_async, is_generator
 from .execution import Engine, NodeFunc, Task
 from .failures import Aftermath, DeadLetterEntry, DeadLetterQueue, RetryPolicy, redrive
@@ -33,19 +33,12 @@ if TYPE_CHECKING:
     from .flows import Flow
 
 # %% pts/12_net.pct.py 4
-def _ref(node_name: str, port_name: str) -> str:
-    """The name of a port, which no other port has."""
-    from .description import write_ref
-
-    return write_ref(node_name, port_name)
-
-
 class PortNames:
     """The ports of a net by name: inputs, and output ports without an edge."""
 
     def __init__(self, doors: Mapping[str, Door]) -> None:
         self._inputs = {
-            _ref(door.node_name, port): (door.node_name, port) for door in doors.values() for port in door.gates
+            write_ref(door.node_name, port): (door.node_name, port) for door in doors.values() for port in door.gates
         }
         self._fed = {
             (door.node_name, port)
@@ -54,7 +47,7 @@ class PortNames:
             if any(wire.edge is not None for wire in gate.wires)
         }
         self._outlets = {
-            _ref(door.node_name, port): (door.node_name, port)
+            write_ref(door.node_name, port): (door.node_name, port)
             for door in doors.values()
             for port, out in door.outs.items()
             if isinstance(out, Outlet)
@@ -82,7 +75,7 @@ class PortNames:
         if matches:
             nodes = ", ".join(repr(node_name) for node_name, _ in matches)
             raise ConfigError(
-                f"more than one node has an input port {name!r}: {nodes}. Name one as {_ref('Node', name)!r} in inputs."
+                f"more than one node has an input port {name!r}: {nodes}. Name one as {write_ref('Node', name)!r} in inputs."
             )
         raise ConfigError(unknown_name("input port", name, self._inputs))
 
@@ -646,7 +639,7 @@ class Net(Contents):
         self.start()
         with self._control.quick.up():
             outputs_taken = self._ledger.take_all(taken)
-        return {_ref(*place): values for place, values in outputs_taken.items()}
+        return {write_ref(*place): values for place, values in outputs_taken.items()}
 
     @staticmethod
     def from_toml(text: str, resolve: bool = True, allow: Iterable[str] | None = None, **options: Any) -> "Net":

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from math import inf
-from operator import is_
 from threading import Lock
 from time import monotonic
 from typing import Any
 
 from .context import Recording
 from .core import ConfigError, NetStateError, unknown_name
-from .driver import Driver, Report
+from .driver import Driver, Report, are_same
 from .execution import Attempt, Outcome, Task, outcome_of
 from .remote import code_of
 from .workers import STOP_WITHIN, ExecutorWorker, Key, ProcessWorker, ThreadWorker, Worker
@@ -99,7 +98,7 @@ class Pool:
     def key_of(self, task: Task) -> Key | None:
         """The key of a node's code, if that was asked for before."""
         known = self._codes.get(task.node_name)
-        return known[1] if known is not None and _are_same(known[0], self._code_is_of(task)) else None
+        return known[1] if known is not None and are_same(known[0], self._code_is_of(task)) else None
 
     def code_for(self, attempt: Attempt) -> tuple[Key, bytes]:
         """The code of an attempt's node and its key, pickled once in a run for all workers. It keeps its key as long as it
@@ -109,7 +108,7 @@ class Pool:
         made_of = self._code_is_of(task)
         with self._coding:
             known = self._codes.get(task.node_name)
-            if known is None or not _are_same(known[0], made_of):
+            if known is None or not are_same(known[0], made_of):
                 code = code_of(task, attempt.epoch, task.starts_in_workers())
                 known = self._codes[task.node_name] = made_of, self._key_of(known, made_of, code), code
             return known[1:]
@@ -120,7 +119,7 @@ class Pool:
             key: Key = known[1]
             return key
         number = self._next_code()
-        is_started = known is not None and _are_same(_starts(known[0]), _starts(made_of))
+        is_started = known is not None and are_same(_starts(known[0]), _starts(made_of))
         return known[1][0] if is_started else f"{self.id}-{number}", number
 
     def forget_code(self, node_name: str | None = None) -> None:
@@ -153,12 +152,6 @@ class Pool:
             if worker not in awaited:
                 worker.leave()
         return awaited
-
-
-def _are_same(these: tuple[Any, ...], those: tuple[Any, ...]) -> bool:
-    """Whether these are the same objects. What users have made is not compared by `==`: equal is not the same, and it may
-    raise."""
-    return all(map(is_, these, those))
 
 
 def _starts(made_of: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
-from .core import ConfigError, DslError, DslFinding, NetConfig, NodeConfig
+from .core import ConfigError, DslError, DslFinding, NetConfig, NodeConfig, write_ref
 from .description import (
     NET_OPTIONS,
     NODE_OPTIONS,
@@ -20,7 +20,6 @@ from .description import (
     is_path,
     own_exceptions,
     read_ref,
-    write_ref,
 )
 from .expressions import Misread, did_you_mean, finding_at, normal_form, read_condition
 from .making import FUNCTIONS, why_no_text

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .core import write_ref
 from .making import FUNCTIONS
 from .places import Path, Places
 from .description import (
@@ -13,7 +14,6 @@ from .description import (
     EdgeDefinition,
     NodeDefinition,
     PortDefinition,
-    write_ref,
 )
 from .reading import read
 
