@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -9,6 +10,8 @@ from contextlib import suppress
 import pytest
 
 from netrun import Graph, Net, NetState, NetStateError, NodeExecutionFailed
+from netrun.async_ import LoopHost
+from netrun.driver import MonotonicClock
 from tests.nets import JumpingClock, build, chain, contained, eventually, maps, node
 
 TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
@@ -502,6 +505,26 @@ def test_outcomes_that_came_with_one_that_interrupts_count() -> None:
     assert net.take_outputs("A", "out") == ["x", "y"]
     assert len(net.dead_letter_queue) == 1
     net._ledger.check()
+
+
+def test_outcomes_that_come_while_others_are_taken() -> None:
+    """From another thread: each arrives, once."""
+    count = 50_000
+
+    async def take() -> list[int]:
+        host, taken = LoopHost(MonotonicClock()), []
+        bringer = threading.Thread(target=lambda: [host.put(number) for number in range(count)])
+        bringer.start()
+        while bringer.is_alive() or host._outcomes:
+            taken += host.ready()
+        return taken
+
+    switches = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        assert asyncio.run(take()) == list(range(count))
+    finally:
+        sys.setswitchinterval(switches)
 
 
 @pytest.mark.parametrize("breathes", [False, True])

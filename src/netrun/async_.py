@@ -61,10 +61,9 @@ class LoopHost:
             finish(self._woken)
 
     def ready(self) -> list[Outcome]:
-        """The outcomes that are here already."""
-        here = [outcome for outcome in self._outcomes if outcome is not None]
-        self._outcomes.clear()
-        return here
+        """The outcomes that are here already. They are taken one by one: other threads may bring more meanwhile."""
+        taken = (self._outcomes.popleft() for _ in range(len(self._outcomes)))
+        return [outcome for outcome in taken if outcome is not None]
 
     async def next(self, until: float | None) -> Outcome | None:
         """The next outcome, or None at that moment, or when somebody wakes."""
