@@ -180,11 +180,13 @@ def contained() -> Iterator[None]:
         raise AssertionError(f"{error!r} got out") from error
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait for something that another thread does."""
+def eventually(
+    condition: Callable[[], Any], seconds: float = 10.0, what: Callable[[], Any] = lambda: "it did not happen"
+) -> None:
+    """Wait for something that another thread does; `what` is told if it does not."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, what()
         time.sleep(0.001)
 
 

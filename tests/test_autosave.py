@@ -12,9 +12,9 @@ from unittest.mock import patch
 import pytest
 
 from netrun import ConfigError, Net, NetDefinition
+from tests.carriers import CARRIERS, net_on, place_on
 from tests.disks import no_room
 from tests.nets import JumpingClock, chain, maps, python
-from tests.test_carriers import CARRIERS, net_on, place_on
 
 SAVED = "netrun.checkpoint.write_folder"
 
@@ -66,7 +66,7 @@ print(net.take_outputs("B", "out"))
 @pytest.mark.parametrize("carrier", [carrier for carrier in CARRIERS if carrier != "mixed"])
 def test_the_engine_brings_rest_about_on_every_carrier(tmp_path: Path, carrier: str) -> None:
     """Each of the copies is of a whole net: what comes out of it is all of it, in order at each node."""
-    from tests.test_carriers import Token, set_up
+    from tests.carriers import Token, set_up
 
     path = tmp_path / "run"
     net = net_on(carrier, chain("A", "B"), checkpoint_path=path, checkpoint_every="3 epochs")

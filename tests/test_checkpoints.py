@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, Phase, assume, event, given, settings
 from hypothesis import strategies as st
 
 from netrun import EpochLimitReached, Graph, Net
+from tests.carriers import CARRIERS, PLACES, Plan, Token, net_on, place_on, plans
+from tests.carriers import set_up as set_up_node
 from tests.nets import environment
 from tests.saved import functions_of, outcome, set_up
-from tests.test_carriers import CARRIERS, PLACES, Plan, Token, net_on, place_on, plans
-from tests.test_carriers import set_up as set_up_node
 from tests.test_routing_equals_netsim import can_run, graphs
 
 

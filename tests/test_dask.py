@@ -1,7 +1,6 @@
 """Nodes on a Dask cluster: a scheduler and two worker processes, which talk over loopback."""
 
 import asyncio
-import multiprocessing
 import os
 import threading
 import time
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from netrun import Net, NodeExecutionFailed, NotPicklable, WorkerDied
-from tests.nets import chain, eventually, python
+from tests.nets import chain, python
 
 distributed = pytest.importorskip("distributed", reason="distributed is not installed: pip install 'netrun[dask]'")
 
@@ -30,7 +29,6 @@ def client() -> Iterator[Any]:
         distributed.Client(cluster) as client,
     ):
         yield client
-    eventually(lambda: not multiprocessing.active_children())
     assert not [thread for thread in set(threading.enumerate()) - threads if not thread.daemon]
 
 

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from netrun import DslError, Net, NetDefinition
-from netrun.description import ConditionDefinition, EdgeDefinition, NodeDefinition, PortDefinition, read_ref, write_ref
+from netrun.core import write_ref
+from netrun.description import ConditionDefinition, EdgeDefinition, NodeDefinition, PortDefinition, read_ref
 from netrun.making import FUNCTIONS
 from netrun.writing import changed, data_of, formatted, lines_of, text_of
 

@@ -63,15 +63,11 @@ _executors: list[Executor] = []
 
 
 @pytest.fixture(autouse=True)
-def _everything_ends() -> Iterator[None]:
+def _executors_end(everything_ends: None) -> Iterator[None]:
     """No worker is left, and no process."""
-    before = set(threading.enumerate())
     yield
     while _executors:
         _executors.pop().shutdown()
-    new = lambda: set(threading.enumerate()) - before  # noqa: E731
-    eventually(lambda: not [thread for thread in new() if thread.name.startswith("netrun p")])
-    eventually(lambda: not multiprocessing.active_children())
 
 
 def pooled(kind: str, func: Callable[..., Any], values: Any = (), size: int = 2, **options: Any) -> Net:

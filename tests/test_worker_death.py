@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -118,14 +117,9 @@ def faulty(pools: dict[str, Any], fault: str, phase: str, flag: Any) -> Net:
 
 
 @pytest.fixture(autouse=True)
-def _everything_ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _stops_soon(everything_ends: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """No process is left. Stop functions get less time than usual."""
     monkeypatch.setattr(workers, "STOP_WITHIN", 0.5)
-    before = set(threading.enumerate())
-    yield
-    eventually(lambda: not multiprocessing.active_children())
-    new = lambda: set(threading.enumerate()) - before  # noqa: E731
-    eventually(lambda: not [thread for thread in new() if thread.name.startswith("netrun p")])
 
 
 @pytest.mark.parametrize("fault", FAULTS)
