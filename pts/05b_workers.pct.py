@@ -646,9 +646,7 @@ class ProcessWorker(Worker):
         try:
             if not self._is_sent and not self._send_it(attempt):
                 return
-            while (parts := pickle.loads(self._receive()))[
-                0
-            ] is None:  # no answer yet: it has begun, or printed something
+            while (parts := pickle.loads(self._receive()))[0] is None:  # no answer yet: it has begun, or printed
                 attempt.begun = attempt.begun or self._pool.now()
                 take_prints(attempt, parts[1])
             answer, values = parts

@@ -147,6 +147,8 @@ class Turns:
 
     def wake(self) -> None:
         """Let who drives the net look again: something has changed."""
+        if not self._driving:  # who begins after this finds it
+            return
         with self._lock:
             if self._driving:
                 if self._engine.paused_by is None or self._stop_asked:

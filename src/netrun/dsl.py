@@ -26,6 +26,7 @@ from netrun_sim import (
 )
 
 from .core import ConfigError, DslError, DslFinding, FactoryError, ImportPathError, NetConfig, NodeConfig
+from .driver import are_same
 from .description import (
     NET_OPTIONS,
     NODE_OPTIONS,
@@ -311,11 +312,11 @@ def definition_of(net: "Net") -> "NetDefinition":
         old_functions, old_config, old_types = built.get(name, ((None,) * 4, NodeConfig(), {}))
         types = types_of(net, name)
         config = net.get_node_config(name)
-        if _same(functions, old_functions) and (config, types) == (old_config, old_types):
+        if are_same(functions, old_functions) and (config, types) == (old_config, old_types):
             continue
         teller.types_there = old_types
         node = definition.nodes[name] = replace(definition.nodes[name])
-        if not _same(functions, old_functions):
+        if not are_same(functions, old_functions):
             if node.factory is not None:
                 whole = described_node(net.graph.nodes()[name])
                 node = definition.nodes[name] = replace(whole, options=node.options, meta=node.meta)
@@ -343,10 +344,6 @@ def types_of(net: "Net", name: str) -> dict[tuple[str, str], Any]:
 
 def _is_same(option: str, config: NodeConfig, other: NodeConfig) -> bool:
     return bool(getattr(config, option) == getattr(other, option))
-
-
-def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
-    return all(a is b for a, b in zip(some, others, strict=True))
 
 
 def _told_again(teller: Teller, net: "Net", options: dict[str, Any]) -> dict[str, Any]:

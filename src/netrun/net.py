@@ -98,8 +98,13 @@ def _undisturbed(method: Method[Self_, Parameters, Result]) -> Method[Self_, Par
 
     @wraps(method)
     def guarded(self: Self_, *arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
-        with self._control.quick.up():
+        guard = self._control.quick
+        if not guard.rise():
             return method(self, *arguments, **options)
+        try:
+            return method(self, *arguments, **options)
+        finally:
+            guard.fall()
 
     return cast(Method[Self_, Parameters, Result], guarded)
 
