@@ -33,6 +33,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import count
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -233,11 +234,15 @@ def _carried(ledger: Ledger, packets: list[Packet]) -> Carried:
 
 # %%
 #|exporti
+_copies = count(1)
+
+
 class Snapshot:
     """What a net is at a moment of rest. Made while nothing runs; `files` may be called later, beside a net that runs."""
 
     def __init__(self, net: "Net") -> None:
         engine, ledger, now = net._engine, net._ledger, net._driver.clock.now()
+        self.number = next(_copies)
         with ledger._lock:
             self._packets = list(ledger._packets.values())
             self._epochs = list(ledger._epochs.values())
@@ -502,8 +507,9 @@ class State(NamedTuple):
         return {} if pickled is None else dict(pickle.loads(pickled))
 
 
-def restore(net: "Net", state: State) -> None:
-    """Put a state into a net of the same graph that nothing has been in. Raises `NetStateError` where something has."""
+def restore(net: "Net", state: State, with_types: bool = True) -> None:
+    """Put a state into a net of the same graph that nothing has been in. Raises `NetStateError` where something has.
+    `with_types`: the types of its ports, too."""
     told, ledger, engine = state.told, net._ledger, net._engine
     with _unheard(ledger):
         books = Books(ledger, told)
@@ -520,7 +526,7 @@ def restore(net: "Net", state: State) -> None:
             _start_again(ledger, attempt, [books.wire(number) for number in retry["wires"]])
             engine.retry_at(now + retry["in"], attempt)
         engine.earlier.update((ledger._epochs[number], some) for number, some in earlier.items())
-    for (name, side, port), pickled in state.pickles["types"].items():
+    for (name, side, port), pickled in state.pickles["types"].items() if with_types else ():
         if pickled is not None:
             set_type = net.set_input_port_type if side == "in" else net.set_output_port_type
             set_type(name, port, pickle.loads(pickled))

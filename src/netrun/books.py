@@ -349,8 +349,11 @@ class Queue(Injection):
 
     def next(self) -> Epoch | None:
         """Take the oldest startable epoch out of the queue."""
-        if self._injected or self._opened or (self._behind and 2 * len(self._ready) < READY_LIMIT):
+        if self._injected or (self._behind and 2 * len(self._ready) < READY_LIMIT):
             self.route(READY_LIMIT)
+        elif self._opened:  # what was set aside comes back, but nothing more is routed for that
+            with self._lock:
+                self._open_shelves()
         if self._shelved:
             return self._next_with_shelves()
         return self._ready.popleft() if self._ready else None
