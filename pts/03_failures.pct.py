@@ -40,6 +40,7 @@ from netrun.core import ConfigError, NetrunRuntimeError, NetStateError, NodeConf
 from netrun.driver import Host, is_async, tell
 from netrun.execution import Ending, Outcome
 from netrun.ledger import Ledger
+from netrun.pickles import to_pickle
 from netrun.values import run_coroutine
 
 if TYPE_CHECKING:
@@ -387,16 +388,13 @@ def parts_of(entry: DeadLetterEntry) -> dict[str, Any]:
     }
 
 
-def one_pickled(thing: Any) -> bytes | None:
+def one_pickled(thing: Any, what: str = "a part of a dead letter") -> bytes | None:
     """None for what cannot be pickled, with a warning."""
-    import cloudpickle
-
     try:
-        pickled: bytes = cloudpickle.dumps(thing)
+        return to_pickle(thing)
     except Exception as error:
-        _warn(f"a {type(thing).__name__} of a dead letter cannot be pickled, so its file lacks it: {_told(error)}.")
+        _warn(f"{what}, a {type(thing).__name__}, cannot be pickled, and is left out on disk: {_told(error)}.")
         return None
-    return pickled
 
 
 def _unpickled(pickled: bytes | None, failed: Any = None) -> Any:
@@ -493,6 +491,10 @@ class DeadLetterQueue:
     def _trim(self) -> None:
         if self._limit is not None and len(self._entries) > self._limit:
             self._take_out(self._entries[: len(self._entries) - self._limit])
+
+    def held(self) -> RLock:
+        """What to hold while nothing is to change here."""
+        return self._lock
 
     def remove(self, entry: DeadLetterEntry) -> None:
         """Take this entry out, if it is there."""
@@ -599,13 +601,14 @@ def redrive(
     if entry.redriven:
         raise NetStateError(f"redriving epoch {entry.epoch_id} of node {entry.node_name!r}", "that was done already")
     salvo = entry.salvo(values)
-    if salvo:
-        ids = ledger.inject_salvo(entry.node_name, salvo)
-    else:
-        ledger.create_epoch(entry.node_name)
-        ids = []
-    entry.redriven = True
-    queue.remove(entry)
+    with queue.held():  # who copies the net sees the letter or the packets
+        if salvo:
+            ids = ledger.inject_salvo(entry.node_name, salvo)
+        else:
+            ledger.create_epoch(entry.node_name)
+            ids = []
+        entry.redriven = True
+        queue.remove(entry)
     return ids
 
 

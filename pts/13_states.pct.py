@@ -36,6 +36,7 @@ from datetime import datetime
 from itertools import count
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import finalize
 
 from netrun_sim import EpochState, NetAction
 from netrun_sim import PacketLocation as SimLocation
@@ -46,7 +47,8 @@ from netrun.failures import DeadLetterEntry, entry_of_record, exception_of, one_
 from netrun.ledger import Ledger
 from netrun.limits import Pace
 from netrun.packets import NOTHING, Epoch, Packet, number_in
-from netrun.remote import _PLAIN
+from netrun.pickles import PLAIN as _PLAIN
+from netrun.pickles import Pickled, pickled_together, to_pickle, unpickled_together
 from netrun.routing import Door, Wire
 
 if TYPE_CHECKING:
@@ -78,11 +80,16 @@ def wires_of(ledger: Ledger) -> list[Wire]:
     return [out for door in ledger.doors.values() for out in door.outs.values() if isinstance(out, Wire)]
 
 
-def _told_door(door: Door, index: dict[Any, int]) -> dict[str, Any]:
-    """A door in plain data."""
+def _told_door(door: Door, index: dict[Any, int], in_hand: list[tuple[Any, list[Packet]]]) -> dict[str, Any]:
+    """A door in plain data. `in_hand`: what is being taken out, by outlet."""
     wires = [(gate.port, wire) for gate in door.gates.values() for wire in gate.wires if wire.line]
     inbox = [some if isinstance(some, list) else [some] for some in door.inbox]
     injected = [packet for some in inbox for packet in some if packet._wire is None]
+    outlets = {
+        port: [number for outlet, some in in_hand if outlet is out for number in _numbers(some)] + _numbers(out.packets)
+        for port, out in door.outs.items()
+        if not isinstance(out, Wire)
+    }
     return {
         "gates": {gate.port: _numbers(gate.packets) for gate in door.gates.values() if gate.packets},
         "lines": [
@@ -90,9 +97,7 @@ def _told_door(door: Door, index: dict[Any, int]) -> dict[str, Any]:
         ],
         "inbox": [_numbers(some) for some in inbox],
         "inbox_ports": {str(packet._number): packet._place.gate.port for packet in injected},
-        "outlets": {
-            port: _numbers(out.packets) for port, out in door.outs.items() if not isinstance(out, Wire) and out.packets
-        },
+        "outlets": {port: numbers for port, numbers in outlets.items() if numbers},
         "shelf": _numbers(door.shelf),
         **{name: getattr(door, name) for name in _COUNTS},
     }
@@ -115,74 +120,76 @@ def _told_epoch(epoch: Epoch) -> list[Any]:
 # %% [markdown]
 # ## What the packets carry
 #
-# Values of one checkpoint are pickled together, so what was one object is one again. A class of the script that runs
-# (`__main__`) goes along with its code, but where the script has a class of this name when it is loaded, that one is taken:
-# it is the one that the script compares with.
-
-
-# %%
-#|exporti
-def main_class(name: str, pickled: bytes) -> Any:
-    """The class of this name in the script that runs, or else the one that went along."""
-    import sys
-
-    found = getattr(sys.modules.get("__main__"), name, None)
-    return found if isinstance(found, type) else pickle.loads(pickled)
-
-
-def to_pickle(thing: Any) -> bytes:
-    """Pickle what users have made."""
-    import sys
-    from io import BytesIO
-
-    import cloudpickle
-
-    main = sys.modules.get("__main__")
-
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        """Names the classes of the script."""
-
-        def reducer_override(self, thing: Any) -> Any:
-            """Leaves all else to cloudpickle."""
-            if isinstance(thing, type) and thing.__module__ == "__main__":
-                name: str = thing.__name__
-                if getattr(main, name, None) is thing:
-                    return main_class, (name, cloudpickle.dumps(thing))
-            return super().reducer_override(thing)
-
-    pickled = BytesIO()
-    Pickler(pickled, 5).dump(thing)
-    return pickled.getvalue()
+# Values of one checkpoint are [pickled together](00ba_pickles.ipynb), so what was one object is one again: those that wait,
+# those that were consumed and are kept, value functions. Values in files are copied as bytes.
 
 
 # %%
 #|exporti
 class Unpicklable(Exception):
-    """Something of a net cannot be pickled: what it is."""
+    """Something of a net cannot be pickled: what it is, and what to do."""
 
 
 class Carried(NamedTuple):
-    """What the packets carry, copied. `values` are in the order of the packets; lazy ones and those in files are None."""
+    """What the packets carry. `values` are in the order of the packets; lazy ones and those in files are None."""
 
     values: list[Any]
     lazy: dict[int, Callable[[], Any]]
-    blobs: dict[int, bytes]  # what the files hold, where values are in files
-    consumed: list[tuple[str, Any, bytes | None]]  # id, value, or what its file holds
+    blobs: dict[int, Any]  # what the files hold, where values are in files
+    consumed: list[tuple[Any, ...]]  # id, value, and what its file holds until that is unpickled
 
-    def pickled(self, packets: list[Packet]) -> bytes:
-        """All of it. Raises `Unpicklable`."""
+
+class Copied:
+    """What the packets carry, copied: at once what a node could change, such as a list; numbers and texts need not be."""
+
+    def __init__(self, ledger: Ledger, packets: list[Packet]) -> None:
+        store = ledger.values
+        self._packets, self._files = packets, store.files()
+        numbers = ((number_in(id, "p", ledger.suffix), func) for id, func in store.functions().items())
+        lazy = {number: func for number, func in numbers if number in ledger._packets}
+        values = [packet._value for packet in packets]
+        self._in_files: list[tuple[int, str]] = []
+        for k, packet in enumerate(packets if lazy or not ledger._carried else ()):
+            if values[k] is NOTHING:
+                values[k] = None
+                if packet._number not in lazy and self._files is not None:
+                    self._in_files.append((packet._number, packet.id))
+                elif packet._number not in lazy:
+                    values[k] = store.get_value(packet.id)
+        self._consumed = store.consumed()
+        kept = [None] * len(self._consumed) if self._files is not None else store.values_of(self._consumed)
+        self._things = [*values, *kept, list(lazy), list(lazy.values())]
+        is_plain = not lazy and _PLAIN.issuperset(map(type, values)) and _PLAIN.issuperset(map(type, kept))
+        self._pickled = None if is_plain else self._pickle()
+        if self._pickled is not None:
+            self._things.clear()
+
+    def _pickle(self) -> Pickled:
         try:
-            return to_pickle((self.values, self.lazy, self.blobs, self.consumed))
+            return pickled_together(self._things)
         except Exception as error:
-            values = zip(packets, self.values, strict=True)
-            things = [*values, *((packet, self.lazy.get(packet._number)) for packet in packets)]
-            found = next(((packet, thing) for packet, thing in things if not _is_picklable(thing)), None)
-            what = "a consumed value" if found is None else f"{_place_of(found[0])}, a {type(found[1]).__name__}"
-            raise Unpicklable(f"{what}, cannot be pickled ({_told(error)})") from error
+            raise Unpicklable(f"{self._culprit()} ({_told(error)})") from error
 
-    def is_plain(self) -> bool:
-        """Whether nothing of it can change."""
-        return _PLAIN.issuperset(map(type, self.values)) and not self.lazy and not self.consumed
+    def _culprit(self) -> str:
+        """What cannot be pickled."""
+        *things, lazy, functions = self._things
+        waiting = {packet._number: packet for packet in self._packets}
+        packets: list[Any] = [*self._packets, *self._consumed, *(waiting[number] for number in lazy)]
+        for packet, thing in zip(packets, [*things, *functions], strict=True):
+            if not _is_picklable(thing):
+                is_kept = isinstance(packet, str)
+                where = f"what packet {packet} carried, which is kept" if is_kept else _place_of(packet)
+                way = (f"Forget it with net.value_store.remove({packet!r})" if is_kept else
+                       "Consume it before the net is saved, or send something that can be")  # fmt: skip
+                return f"{where}, a {type(thing).__name__}, cannot be pickled. {way}"
+        return "what the packets carry cannot be pickled together"
+
+    def told(self) -> dict[str, Any]:
+        """All of it, in plain data."""
+        read = self._files.held if self._files is not None else None
+        consumed = [(id, None if read is None else read(id)) for id in self._consumed]
+        blobs = {} if read is None else {number: read(id) for number, id in self._in_files}
+        return {"things": self._pickled or self._pickle(), "blobs": blobs, "consumed": consumed}
 
 
 def _is_picklable(thing: Any) -> bool:
@@ -201,35 +208,30 @@ def _place_of(packet: Packet) -> str:
     return f"what packet {packet.id} at {where} carries"
 
 
-# %%
-#|exporti
-def _carried(ledger: Ledger, packets: list[Packet]) -> Carried:
-    """What these packets carry."""
-    store = ledger.values
-    lazy = {number_in(id, "p", ledger.suffix): func for id, func in store.functions().items()}
-    consumed: list[tuple[str, Any, bytes | None]] = []
-    for id in store.consumed():
-        pickled = store.pickled(id)
-        consumed.append((id, None if pickled is not None else store.get_consumed_value(id), pickled))
-    values = [packet._value for packet in packets]
-    blobs: dict[int, bytes] = {}
-    for k, packet in enumerate(packets if lazy or not ledger._carried else ()):
-        if values[k] is NOTHING:
-            values[k] = None
-            if packet._number not in lazy:
-                pickled = store.pickled(packet.id)
-                if pickled is None:
-                    values[k] = store.get_value(packet.id)
-                else:
-                    blobs[packet._number] = pickled
-    return Carried(values, {number: lazy[number] for number in lazy if number is not None}, blobs, consumed)
+def carried_of(pickles: dict[str, Any]) -> Carried:
+    """What the packets carry, unpickled. Raises whatever a user's class raises."""
+    if "carried" in pickles:  # as format 1 was at first
+        return Carried(*pickle.loads(pickles["carried"]))
+    *things, numbers, functions = unpickled_together(pickles["things"])
+    consumed = pickles["consumed"]
+    count = len(things) - len(consumed)
+    kept = zip(consumed, things[count:], strict=True)
+    lazy = dict(zip(numbers, functions, strict=True))
+    return Carried(things[:count], lazy, pickles["blobs"], [(id, thing, blob) for (id, blob), thing in kept])
 
 
 # %% [markdown]
 # ## A snapshot
 #
 # The copy of a net at rest is quick, since it copies references and numbers: the net goes on while the rest is done. Only
-# what a node could change meanwhile, a list that a packet carries, must be pickled before; numbers and texts need not.
+# what a node could change meanwhile, a list that a packet carries, is pickled before.
+#
+# While nothing runs, somebody may still inject, redrive or take out. So the books, the dead letters and the history are
+# copied under all of their locks, and what is being taken out is in the copy still: until it is handed out, it may come
+# back. Files of values that go meanwhile are there until they were copied.
+#
+# What a dead letter holds is pickled later. So who changes a value in place that a dead letter holds, while a checkpoint is
+# being written, may find it changed there.
 
 
 # %%
@@ -238,49 +240,54 @@ _copies = count(1)
 
 
 class Snapshot:
-    """What a net is at a moment of rest. Made while nothing runs; `files` may be called later, beside a net that runs."""
+    """What a net is at a moment of rest. Made while nothing runs; `files` may be called once, later, beside a net that
+    runs. `number`: the later one has the greater. `left_out`: what cannot be pickled and a net can be restored without."""
 
     def __init__(self, net: "Net") -> None:
-        engine, ledger, now = net._engine, net._ledger, net._driver.clock.now()
-        self.number = next(_copies)
-        with ledger._lock:
+        engine, ledger, queue = net._engine, net._ledger, net.dead_letter_queue
+        files = ledger.values.files()
+        with queue.held(), ledger._lock, ledger.values.held():
+            now = net._driver.clock.now()
+            self.number = next(_copies)
+            self._let_go = None if files is None else finalize(self, files.hold())
             self._packets = list(ledger._packets.values())
             self._epochs = list(ledger._epochs.values())
             self._wires = wires_of(ledger)
             index = {wire: k for k, wire in enumerate(self._wires)}
-            carried = _carried(ledger, self._packets)
-            came = [-1 if packet._wire is None else index[packet._wire] for packet in self._packets]
+            self._came = [-1 if packet._wire is None else index[packet._wire] for packet in self._packets]
+            self._carried = Copied(ledger, self._packets)
             retries = sorted(engine.waiting_retries())
             self._earlier = [(e._number, [*some]) for e, some in engine.earlier.items() if e.state == _STARTABLE]
             self._earlier += [(retry.attempt.epoch._number, [*retry.attempt.earlier]) for retry in retries]
             self.state: dict[str, Any] = {
                 "suffix": ledger.suffix,
                 "next": list(ledger.next_numbers()),
-                "doors": {name: _told_door(door, index) for name, door in ledger.doors.items()},
+                "doors": {name: _told_door(door, index, ledger.in_hand) for name, door in ledger.doors.items()},
                 "ready": _numbers(ledger._ready),
                 "behind": [door.node_name for door in ledger._behind],
                 "injected": sorted(door.node_name for door in ledger._injected),
+                "retries": [_told_retry(retry, now, index) for retry in retries],
+                "nodes": {name: _told_task(net, name, now) for name in net._tasks},
             }
-        self._came = came
-        self.state["retries"] = [_told_retry(retry, now, index) for retry in retries]
-        self.state["nodes"] = {name: _told_task(net, name, now) for name in net._tasks}
-        self._letters = [(record_of(entry), parts_of(entry)) for entry in net.dead_letter_queue]
-        self._history = net._history._recorder.state() if net._history.is_kept else None
-        self._recorder = net._history._recorder
-        self._logs = {name: list(log.lines) for name, log in net._logs.items() if log.lines}
-        self._pickled = None if carried.is_plain() else carried.pickled(self._packets)
-        self._carried = carried
+            self._letters = queue.get_all()
+            self._recorder = net._history._recorder
+            self._history = self._recorder.state() if net._history.is_kept else None
+            self._closes = list(self._recorder.closes)
+            self._logs = {name: list(log.lines) for name, log in net._logs.items() if log.lines}
         self._others = _others(net)
-
-    @property
-    def left_out(self) -> list[str]:
-        """What cannot be pickled, and a net can be restored without."""
-        types = [f"nodes.{node}.{side}_ports.{port}.type" for (node, side, port), pickled in self._others["types"].items()
-                 if pickled is None]  # fmt: skip
-        return types if self._others["meta"] is not None else [*types, "net.meta"]
+        self.left_out = [f"nodes.{node}.{side}_ports.{port}.type" for (node, side, port), pickled
+                         in self._others["types"].items() if pickled is None]  # fmt: skip
+        self.left_out += ["net.meta"] if self._others["meta"] is None else []
 
     def files(self, shape: Any = None) -> dict[str, bytes]:
-        """The state as files, with the shape of the graph. Pickles what was left for later."""
+        """The state as files, with the shape of the graph. Pickles what was left for later. Raises `Unpicklable`."""
+        try:
+            return self._files(shape)
+        finally:
+            if self._let_go is not None:
+                self._let_go()
+
+    def _files(self, shape: Any) -> dict[str, bytes]:
         failures = [at for _, some in self._earlier for at in some]
         state = {
             **self.state,
@@ -291,22 +298,34 @@ class Snapshot:
             "earlier": [
                 [number, [[at.isoformat(), _told(error)] for at, error in some]] for number, some in self._earlier
             ],
-            "dead_letters": [record for record, _ in self._letters],
+            "dead_letters": [record_of(entry) for entry in self._letters],
             "logs": self._logs,
-            "history": None if self._history is None else [self._history[0], list(self._recorder.closes)],
+            "history": None if self._history is None else [self._history[0], self._closes],
         }
         pickles = {
             **self._others,
-            "carried": self._pickled or self._carried.pickled(self._packets),
-            "failures": [one_pickled(error) for _, error in failures],
-            "dead_letters": [parts for _, parts in self._letters],
+            **self._carried.told(),
+            "failures": [one_pickled(error, "what an attempt failed with") for _, error in failures],
+            "dead_letters": [self._parts(entry) for entry in self._letters],
         }
-        files = {"net_state.json": json.dumps(state, separators=(",", ":")).encode(), "packets.pkl": _dumped(pickles)}
+        files = {"net_state.json": _json(state), "packets.pkl": _dumped(pickles)}
         if self._history is not None:
             lines = self._recorder.lines(*self._history[1:])
             if lines:
                 files["history.jsonl"] = "".join([line + "\n" for line in lines]).encode()
         return files
+
+    def _parts(self, entry: DeadLetterEntry) -> dict[str, Any]:
+        parts = parts_of(entry)
+        lost = [id for name in ("values", "funcs") for id, pickled in parts[name].items() if pickled is None]
+        self.left_out += [f"dead_letters.{entry.epoch_id}.{id}" for id in lost]
+        return parts
+
+
+def _json(state: dict[str, Any]) -> bytes:
+    """The state as JSON, part by part, since nothing else runs in a process while one is made."""
+    parts = [f"{json.dumps(name)}:{json.dumps(part, separators=(',', ':'))}" for name, part in state.items()]
+    return f"{{{','.join(parts)}}}".encode()
 
 
 _STARTABLE = EpochState.Startable
@@ -412,13 +431,12 @@ class Books:
         for id in [id for id in ledger._foreign if number_in(id, "p", ledger.suffix) is not None]:
             ledger._foreign.discard(id)
             store.remove(id)
-        for id, value, pickled in carried.consumed:
+        for id, value in carried.consumed:
             if store.keeps:
-                value = value if pickled is None else pickle.loads(pickled)
                 store.store_value(id, value)
                 store.mark_consumed(id, value)
-        for number, pickled in carried.blobs.items():
-            ledger._store(ledger._packets[number], pickle.loads(pickled))
+        for number, value in carried.blobs.items():
+            ledger._store(ledger._packets[number], value)
         if not ledger._carried:
             for packet, value in zip(ledger._packets.values(), carried.values, strict=True):
                 if packet._number not in carried.blobs and packet._number not in carried.lazy:
@@ -492,14 +510,28 @@ class State(NamedTuple):
     told: dict[str, Any]
     pickles: dict[str, Any]
     carried: Carried
+    failures: list[BaseException]
+    letters: list[DeadLetterEntry]
+    types: dict[tuple[str, str, str], Any]
     lines: list[str]
 
     @classmethod
     def of(cls, files: dict[str, bytes]) -> "State":
-        """Reads, and unpickles: only for files that are trusted. Raises whatever a user's class raises."""
-        pickles = pickle.loads(files["packets.pkl"])
+        """Reads, and unpickles all of it: only for files that are trusted. Raises whatever a user's class raises."""
+        told, pickles = json.loads(files["net_state.json"]), pickle.loads(files["packets.pkl"])
+        texts = [text for _, some in told["earlier"] for _, text in some]
+        failures = [exception_of(*each) for each in zip(pickles["failures"], texts, strict=True)]
+        letters = zip(told["dead_letters"], pickles["dead_letters"], strict=True)
+        types = {place: pickle.loads(pickled) for place, pickled in pickles["types"].items() if pickled is not None}
+        carried = carried_of(pickles)
+        carried = carried._replace(
+            blobs={number: pickle.loads(pickled) for number, pickled in carried.blobs.items()},
+            consumed=[
+                (id, value if pickled is None else pickle.loads(pickled)) for id, value, pickled in carried.consumed
+            ],
+        )
         lines = files.get("history.jsonl", b"").decode().splitlines()
-        return cls(json.loads(files["net_state.json"]), pickles, Carried(*pickle.loads(pickles["carried"])), lines)
+        return cls(told, pickles, carried, failures, [entry_of_record(*each) for each in letters], types, lines)
 
     def meta(self) -> dict[str, Any]:
         """The net's `meta`."""
@@ -515,9 +547,9 @@ def restore(net: "Net", state: State, with_types: bool = True) -> None:
         books = Books(ledger, told)
         books.restore(state.carried)
         now = net._driver.clock.now()
-        failures = iter(state.pickles["failures"])
+        failures = iter(state.failures)
         earlier = {
-            number: tuple((datetime.fromisoformat(at), exception_of(next(failures), text)) for at, text in some)
+            number: tuple((datetime.fromisoformat(at), next(failures)) for at, _ in some)
             for number, some in told["earlier"]
         }
         for retry in told["retries"]:
@@ -526,10 +558,9 @@ def restore(net: "Net", state: State, with_types: bool = True) -> None:
             _start_again(ledger, attempt, [books.wire(number) for number in retry["wires"]])
             engine.retry_at(now + retry["in"], attempt)
         engine.earlier.update((ledger._epochs[number], some) for number, some in earlier.items())
-    for (name, side, port), pickled in state.pickles["types"].items() if with_types else ():
-        if pickled is not None:
-            set_type = net.set_input_port_type if side == "in" else net.set_output_port_type
-            set_type(name, port, pickle.loads(pickled))
+    for (name, side, port), spec in state.types.items() if with_types else ():
+        set_type = net.set_input_port_type if side == "in" else net.set_output_port_type
+        set_type(name, port, spec)
     _restore_nodes(net, told["nodes"], now)
     _restore_past(net, state)
 
@@ -567,11 +598,7 @@ def _restore_nodes(net: "Net", nodes: dict[str, Any], now: float) -> None:
 def _restore_past(net: "Net", state: State) -> None:
     """Dead letters, history and logs."""
     told, suffix = state.told, state.told["suffix"]
-    letters: list[DeadLetterEntry] = [
-        entry_of_record(record, parts)
-        for record, parts in zip(told["dead_letters"], state.pickles["dead_letters"], strict=True)
-    ]
-    net.dead_letter_queue.take_up(letters, lambda id: number_in(id, "e", suffix) is not None)
+    net.dead_letter_queue.take_up(state.letters, lambda id: number_in(id, "e", suffix) is not None)
     for name, log in net._logs.items():
         log.take_up(suffix, told["logs"].get(name, ()))
     number, closes = told["history"] or (1, ())

@@ -23,7 +23,9 @@
 # ```
 #
 # What is *not* in it: files that the net's options name (history, dead letters, values), which go on where they are; and
-# functions that no import path names, which are given again.
+# functions that no import path names, which are given again. A value that a dead letter holds and that cannot be pickled is
+# left out with a warning: to redrive it, give the value again. Everything else that cannot be pickled is a
+# `CheckpointError`, and nothing is written.
 
 # %%
 #|default_exp checkpoint
@@ -50,7 +52,7 @@ from netrun.core import (
     _told,
     unknown_name,
 )
-from netrun.description import NodeDefinition
+from netrun.description import ConditionDefinition, NodeDefinition, PortDefinition
 from netrun.dsl import NetDefinition, described_graph
 from netrun.making import FUNCTIONS
 from netrun.folders import MANIFEST, Key, check_key, read_folder, write_folder
@@ -219,6 +221,9 @@ def save(net: "Net", path: str | os.PathLike[str], key: Key = None) -> None:
 
 # %%
 #|exporti
+_MOST = 10  # differences that are told
+
+
 class _Checkpoint:
     """A checkpoint that was read and found sound."""
 
@@ -231,22 +236,41 @@ class _Checkpoint:
             versions = ", ".join(f"{name} {number}" for name, number in self.manifest["versions"].items())
             told = f"{_told(error)}. It was saved with {versions}"
             raise CheckpointError(self.path, "packets.pkl", "what can be unpickled here", told) from error
+        if "definition.toml" not in self._files:
+            raise CheckpointCorrupt(self.path, "definition.toml", "a file", "it is missing")
 
-    def definition(self, functions: Mapping[str, Any]) -> NetDefinition:
-        """The net, without the paths of functions that are given."""
+    def definition(self, functions: Mapping[str, Any], resolve: bool) -> NetDefinition:
+        """The net, without the paths of functions that are given. A factory that cannot be asked is not: the ports that it
+        gave are in the shape of the graph."""
         definition = NetDefinition.from_toml(self._files["definition.toml"].decode(), f"{self.path}/definition.toml")
         for name in functions:
             if name not in definition.nodes:
                 raise ConfigError(f"functions: {unknown_name('node', name, definition.nodes)}")
             for key in FUNCTIONS:
                 setattr(definition.nodes[name], key, None)
+        for name, node in definition.nodes.items():
+            is_whole = not any(left.startswith(f"nodes.{name}.factory_args.") for left in self.manifest["omitted"])
+            if node.factory is not None and (name in functions or not resolve or not is_whole):
+                definition.nodes[name] = _in_shape(node, self.state.told["graph"]["nodes"][name])
         return definition
+
+    def tell_left_out(self, given: Iterable[str]) -> None:
+        """Warn of options that no text can hold, and that are not given again."""
+        left = [where for where in self.manifest["omitted"] if ".options." in where or where.startswith("net.")]
+        left = [where for where in left if where not in {"net.checkpoint_key", *(f"net.{name}" for name in given)}]
+        if left:
+            from warnings import warn
+
+            told = f"{self.path} could not hold {', '.join(left)}: the net has the default. Set it again"
+            warn(told, RuntimeWarning, stacklevel=4)
 
     def must_fit(self, shape: dict[str, Any]) -> None:
         """Raise `CheckpointMismatch` for another graph."""
         found = differences(self.state.told["graph"], shape)
         if found:
-            raise CheckpointMismatch(self.path, "net_state.json", "the graph that was saved", "; ".join(found))
+            more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
+            told = "; ".join(f"{each:.500}" for each in found[:_MOST]) + more
+            raise CheckpointMismatch(self.path, "net_state.json", "the graph that was saved", told)
 
     def restore(self, net: "Net", with_types: bool = True) -> None:
         """Put the state into a net of this graph."""
@@ -259,6 +283,16 @@ class _Checkpoint:
             raise CheckpointError(self.path, "net_state.json", "a state that can be restored", told) from error
 
 
+def _in_shape(node: NodeDefinition, shape: dict[str, Any]) -> NodeDefinition:
+    """A node, with the ports and conditions of a shape in place of a factory."""
+    told: dict[str, Any] = {}
+    for side in ("in_ports", "out_ports"):
+        told[side] = {port: PortDefinition(slots) for port, slots in shape[side].items()}
+    for side in ("in_salvo_conditions", "out_salvo_conditions"):
+        told[side] = {name: ConditionDefinition(when, ports, most) for name, when, ports, most in shape[side]}
+    return replace(node, factory=None, factory_args={}, **told)
+
+
 def _without_functions(definition: NetDefinition, graph: Graph) -> NetDefinition:
     """The definition, with the nodes of a graph and the options that they had."""
     nodes = {
@@ -266,6 +300,20 @@ def _without_functions(definition: NetDefinition, graph: Graph) -> NetDefinition
         for name, node in described_graph(graph).nodes.items()
     }
     return replace(definition, nodes=nodes)
+
+
+def _give(net: "Net", name: str, given: Any) -> None:
+    """Give a node what `functions` says: a function, several, or what `@node` has made."""
+    from netrun.build import FunctionNode  # points up
+    from netrun.flows import assembled
+
+    if isinstance(given, FunctionNode):
+        assembled(given.named(name)).furnish(net)
+        return
+    functions = given if isinstance(given, tuple) else (given,)
+    if len(functions) > len(FUNCTIONS):
+        raise ConfigError(f"functions: of node {name!r} there are {len(functions)}; it has {', '.join(FUNCTIONS)}.")
+    net.set_node_exec(name, *functions)
 
 
 # %%
@@ -290,16 +338,19 @@ def load(
     if graph is not None:
         checkpoint.must_fit(shape_of(graph))
     given = functions or {}
-    definition = checkpoint.definition(given)
+    definition = checkpoint.definition(given, resolve)
     if assembly is not None:
         definition = _without_functions(definition, assembly.graph)
     meta = checkpoint.state.meta()
+    if key is not None and definition.options.get("checkpoint_path") is not None:
+        options.setdefault("checkpoint_key", key)
+    checkpoint.tell_left_out(options)
     net = definition.build(resolve, allow, **({} if definition.meta or not meta else {"meta": meta}), **options)
     checkpoint.must_fit(shape_of(net.graph))
     if assembly is not None:
         assembly.furnish(net)
     for name, some in given.items():
-        net.set_node_exec(name, *(some if isinstance(some, tuple) else (some,)))
+        _give(net, name, some)
     checkpoint.restore(net)
     net._control.rest()
     return net
