@@ -106,10 +106,14 @@ class _ValueFiles:
         return self._folder / f"{quote(id, safe='')}.pkl"
 
     def __setitem__(self, id: str, value: Any) -> None:
+        self.write(id, to_pickle(value))
+
+    def write(self, id: str, pickled: bytes) -> None:
+        """Write what a file is to hold."""
         path = self._path(id)
         beside = path.with_suffix(".tmp")
         try:
-            beside.write_bytes(to_pickle(value))
+            beside.write_bytes(pickled)
             os.replace(beside, path)
         except BaseException:
             beside.unlink(missing_ok=True)
@@ -411,6 +415,14 @@ class PacketValueStore(StoredValues):
     def files(self) -> _ValueFiles | None:
         """The files of the values; None where they are in memory."""
         return self._values if isinstance(self._values, _ValueFiles) else None
+
+    def put_back(self, id: str, value: Any, pickled: bytes | None) -> None:
+        """Make this the value of packet `id`, with what its file held. A file that holds that is left as it is."""
+        files = self.files()
+        if files is None or pickled is None:
+            self.store_value(id, value)
+        elif id not in files or files.held(id) != pickled:
+            files.write(id, pickled)
 
     def values_of(self, ids: Iterable[str]) -> list[Any]:
         """The values of these packets, active or consumed."""

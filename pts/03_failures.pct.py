@@ -472,20 +472,26 @@ class DeadLetterQueue:
                 self._on_disk(self._file.write, entry)
             self._trim()
 
-    def take_up(self, entries: list[DeadLetterEntry], is_ours: Callable[[str], bool]) -> None:
+    def take_up(self, entries: list[DeadLetterEntry], is_ours: Callable[[str], bool]) -> Callable[[], None]:
         """Hold these entries, as they were at a moment of rest. Of those in the file that came later, the net's own go:
-        their epochs are in the net again."""
+        their epochs are in the net again. The file is as it was until what this returns is called."""
         with self._lock:
             wanted = {entry.epoch_id for entry in entries}
             there = {entry.epoch_id for entry in self._entries}
             later = [entry for entry in self._entries if entry.epoch_id not in wanted]
-            others = [entry for entry in later if not is_ours(entry.epoch_id)]
-            self._entries = [*entries, *later]
-            for entry in entries if self._file is not None else ():
-                if entry.epoch_id not in there:
-                    self._on_disk(self._file.write, entry)  # type: ignore[union-attr]
-            if len(others) < len(later):
-                self._take_out([entry for entry in later if entry not in others])
+            gone = [entry for entry in later if is_ours(entry.epoch_id)]
+            self._entries = [*entries, *(entry for entry in later if entry not in gone)]
+        new = [entry for entry in entries if entry.epoch_id not in there]
+        return lambda: self._sync(new, gone)
+
+    def _sync(self, new: list[DeadLetterEntry], gone: list[DeadLetterEntry]) -> None:
+        """Let the file have what was taken up."""
+        with self._lock:
+            if self._file is not None:
+                for entry in (entry for entry in new if entry in self._entries):
+                    self._on_disk(self._file.write, entry)
+                if gone:
+                    self._on_disk(self._file.remove, gone, len(self._entries))
             self._trim()
 
     def _trim(self) -> None:

@@ -135,8 +135,8 @@ class Carried(NamedTuple):
 
     values: list[Any]
     lazy: dict[int, Callable[[], Any]]
-    blobs: dict[int, Any]  # what the files hold, where values are in files
-    consumed: list[tuple[Any, ...]]  # id, value, and what its file holds until that is unpickled
+    blobs: dict[int, tuple[bytes, Any]]  # where values are in files: what each holds, and the value
+    consumed: list[tuple[str, Any, bytes | None]]  # id, value, what its file holds
 
 
 class Copied:
@@ -149,13 +149,16 @@ class Copied:
         lazy = {number: func for number, func in numbers if number in ledger._packets}
         values = [packet._value for packet in packets]
         self._in_files: list[tuple[int, str]] = []
-        for k, packet in enumerate(packets if lazy or not ledger._carried else ()):
-            if values[k] is NOTHING:
+        if lazy or not ledger._carried:
+            elsewhere = [k for k, value in enumerate(values) if value is NOTHING]
+            stored = [(k, packets[k].id) for k in elsewhere if packets[k]._number not in lazy]
+            found = [None] * len(stored) if self._files is not None else store.values_of([id for _, id in stored])
+            for k in elsewhere:
                 values[k] = None
-                if packet._number not in lazy and self._files is not None:
-                    self._in_files.append((packet._number, packet.id))
-                elif packet._number not in lazy:
-                    values[k] = store.get_value(packet.id)
+            for (k, id), value in zip(stored, found, strict=True):
+                values[k] = value
+                if self._files is not None:
+                    self._in_files.append((packets[k]._number, id))
         self._consumed = store.consumed()
         kept = [None] * len(self._consumed) if self._files is not None else store.values_of(self._consumed)
         self._things = [*values, *kept, list(lazy), list(lazy.values())]
@@ -211,13 +214,20 @@ def _place_of(packet: Packet) -> str:
 def carried_of(pickles: dict[str, Any]) -> Carried:
     """What the packets carry, unpickled. Raises whatever a user's class raises."""
     if "carried" in pickles:  # as format 1 was at first
-        return Carried(*pickle.loads(pickles["carried"]))
+        values, lazy, blobs, kept = pickle.loads(pickles["carried"])
+        return Carried(values, lazy, *_read(blobs, kept))
     *things, numbers, functions = unpickled_together(pickles["things"])
     consumed = pickles["consumed"]
     count = len(things) - len(consumed)
     kept = zip(consumed, things[count:], strict=True)
     lazy = dict(zip(numbers, functions, strict=True))
-    return Carried(things[:count], lazy, pickles["blobs"], [(id, thing, blob) for (id, blob), thing in kept])
+    return Carried(things[:count], lazy, *_read(pickles["blobs"], [(id, thing, blob) for (id, blob), thing in kept]))
+
+
+def _read(blobs: dict[int, bytes], consumed: list[tuple[str, Any, bytes | None]]) -> tuple[Any, Any]:
+    """What files hold, with the values."""
+    kept = [(id, value if pickled is None else pickle.loads(pickled), pickled) for id, value, pickled in consumed]
+    return {number: (pickled, pickle.loads(pickled)) for number, pickled in blobs.items()}, kept
 
 
 # %% [markdown]
@@ -277,6 +287,8 @@ class Snapshot:
         self._others = _others(net)
         self.left_out = [f"nodes.{node}.{side}_ports.{port}.type" for (node, side, port), pickled
                          in self._others["types"].items() if pickled is None]  # fmt: skip
+        self.left_out += [f"nodes.{node}.options.retry_on" for node, pickled in self._others["retry_on"].items()
+                          if pickled is None]  # fmt: skip
         self.left_out += ["net.meta"] if self._others["meta"] is None else []
 
     def files(self, shape: Any = None) -> dict[str, bytes]:
@@ -360,14 +372,15 @@ def _told_task(net: "Net", name: str, now: float) -> dict[str, Any]:
 
 
 def _others(net: "Net") -> dict[str, Any]:
-    """What else only Python can say: types of ports and `meta`, each pickled by itself. What cannot be is left out, and
+    """What else only Python can say: types of ports, exceptions to retry on and `meta`, each pickled by itself. What cannot be is left out, and
     the manifest says so."""
     types = {}
     for name, door in net._ledger.doors.items():
         for side, specs in (("in", door.in_types), ("out", door.out_types)):
             for port, spec in specs.items():
                 types[name, side, port] = _tried(spec.spec)
-    return {"types": types, "meta": _tried(net.meta)}
+    kinds = {name: config.retry_on for name, config in net._options.items() if config.retry_on is not None}
+    return {"types": types, "meta": _tried(net.meta), "retry_on": {name: _tried(some) for name, some in kinds.items()}}
 
 
 def _tried(thing: Any) -> bytes | None:
@@ -426,17 +439,23 @@ class Books:
         self._store(carried)
 
     def _store(self, carried: Carried) -> None:
-        """Values and value functions. What is in files of this net's packets that came later goes: they will come again."""
+        """Values and value functions. What is in files of this net's packets that came later goes when it runs: they will
+        come again. Until then another net may have it."""
         ledger, store = self.ledger, self.ledger.values
-        for id in [id for id in ledger._foreign if number_in(id, "p", ledger.suffix) is not None]:
-            ledger._foreign.discard(id)
-            store.remove(id)
-        for id, value in carried.consumed:
+        for id, value, pickled in carried.consumed:
             if store.keeps:
-                store.store_value(id, value)
+                store.put_back(id, value, pickled)
                 store.mark_consumed(id, value)
-        for number, value in carried.blobs.items():
-            ledger._store(ledger._packets[number], value)
+        kept = {id for id, *_ in carried.consumed}
+        ours = [id for id in ledger._foreign if number_in(id, "p", ledger.suffix) is not None]
+        self.later = [id for id in ours if not ledger.has_packet(id) and id not in kept]
+        ledger._foreign.difference_update(set(ours).difference(self.later))
+        for number, (pickled, value) in carried.blobs.items():
+            packet = ledger._packets[number]
+            if store.files() is None:
+                ledger._store(packet, value)
+            else:
+                store.put_back(packet.id, value, pickled)
         if not ledger._carried:
             for packet, value in zip(ledger._packets.values(), carried.values, strict=True):
                 if packet._number not in carried.blobs and packet._number not in carried.lazy:
@@ -453,6 +472,14 @@ class Books:
             for packet in epoch._entered:
                 packet._place = epoch
             ledger._epochs[number] = epoch
+
+    def forget_later(self) -> None:
+        """Remove the values of packets that came later."""
+        for id in self.later:
+            if id in self.ledger._foreign and not self.ledger.has_packet(id):
+                with suppress(KeyError):  # somebody else has taken it
+                    self.ledger.values.remove(id)
+            self.ledger._foreign.discard(id)
 
     def _some(self, numbers: Iterable[int]) -> list[Packet]:
         registry = self.ledger._packets
@@ -513,6 +540,7 @@ class State(NamedTuple):
     failures: list[BaseException]
     letters: list[DeadLetterEntry]
     types: dict[tuple[str, str, str], Any]
+    retry_on: dict[str, Any]
     lines: list[str]
 
     @classmethod
@@ -522,16 +550,13 @@ class State(NamedTuple):
         texts = [text for _, some in told["earlier"] for _, text in some]
         failures = [exception_of(*each) for each in zip(pickles["failures"], texts, strict=True)]
         letters = zip(told["dead_letters"], pickles["dead_letters"], strict=True)
-        types = {place: pickle.loads(pickled) for place, pickled in pickles["types"].items() if pickled is not None}
+        types, retry_on = ({place: pickle.loads(pickled) for place, pickled in pickles.get(name, {}).items()
+                            if pickled is not None} for name in ("types", "retry_on"))  # fmt: skip
         carried = carried_of(pickles)
-        carried = carried._replace(
-            blobs={number: pickle.loads(pickled) for number, pickled in carried.blobs.items()},
-            consumed=[
-                (id, value if pickled is None else pickle.loads(pickled)) for id, value, pickled in carried.consumed
-            ],
-        )
         lines = files.get("history.jsonl", b"").decode().splitlines()
-        return cls(told, pickles, carried, failures, [entry_of_record(*each) for each in letters], types, lines)
+        return cls(
+            told, pickles, carried, failures, [entry_of_record(*each) for each in letters], types, retry_on, lines
+        )
 
     def meta(self) -> dict[str, Any]:
         """The net's `meta`."""
@@ -541,7 +566,8 @@ class State(NamedTuple):
 
 def restore(net: "Net", state: State, with_types: bool = True) -> None:
     """Put a state into a net of the same graph that nothing has been in. Raises `NetStateError` where something has.
-    `with_types`: the types of its ports, too."""
+    `with_types`: what its nodes are, too, as far as only Python can say it. Files that a net has which goes on from a later
+    moment are only changed when this one runs."""
     told, ledger, engine = state.told, net._ledger, net._engine
     with _unheard(ledger):
         books = Books(ledger, told)
@@ -561,6 +587,10 @@ def restore(net: "Net", state: State, with_types: bool = True) -> None:
     for (name, side, port), spec in state.types.items() if with_types else ():
         set_type = net.set_input_port_type if side == "in" else net.set_output_port_type
         set_type(name, port, spec)
+    for name, kinds in state.retry_on.items() if with_types else ():
+        if net.get_node_config(name).retry_on is None:
+            net.set_node_config(name, retry_on=kinds)
+    net._control.before.append(books.forget_later)
     _restore_nodes(net, told["nodes"], now)
     _restore_past(net, state)
 
@@ -598,7 +628,8 @@ def _restore_nodes(net: "Net", nodes: dict[str, Any], now: float) -> None:
 def _restore_past(net: "Net", state: State) -> None:
     """Dead letters, history and logs."""
     told, suffix = state.told, state.told["suffix"]
-    net.dead_letter_queue.take_up(state.letters, lambda id: number_in(id, "e", suffix) is not None)
+    sync = net.dead_letter_queue.take_up(state.letters, lambda id: number_in(id, "e", suffix) is not None)
+    net._control.before.append(sync)
     for name, log in net._logs.items():
         log.take_up(suffix, told["logs"].get(name, ()))
     number, closes = told["history"] or (1, ())

@@ -134,7 +134,7 @@ def put(net: "Net", snapshot: Snapshot, shape: dict[str, Any], path: Any, key: K
         definition = NetDefinition.from_net(net)
         files = snapshot.files(shape)
     files["definition.toml"] = definition.to_toml("omit").encode()
-    kept = [where for where in definition.missing if where == ("net", "meta") or where[-1] == "type"]  # in packets.pkl
+    kept = [where for where in definition.missing if where == ("net", "meta") or where[-1] in ("type", "retry_on")]
     omitted = [".".join(map(str, where)) for where in definition.missing if where not in kept]
     with _writing.lock:
         number, manifest = _writing.of(net, path)

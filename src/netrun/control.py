@@ -51,6 +51,7 @@ class Turns:
         self._stop_asked = False
         # told when a run rests, and how; returns what is to be done beside before anybody goes on, if anything
         self.at_rest: Callable[[bool, bool], Callable[[], object] | None] = lambda is_closed, is_over: None
+        self.before: list[Callable[[], object]] = []  # what is to be done when it is driven next
         self._signalled = False  # whether a signal came since a verb was called that it pauses
         # entered by itself: an interrupt could strike between a Condition's acquiring and its `with`
         self._lock = RLock()
@@ -245,6 +246,8 @@ class Runs(Turns):
         outside = _inside_of.get()
         _inside_of.set((*outside, self))
         try:
+            while self.before:
+                self.before.pop()()
             if opens and not self._stage.is_open:
                 await self._stage.open(host)
             done = await work(host)
