@@ -424,9 +424,10 @@ class PacketValueStore(StoredValues):
         elif id not in files or files.held(id) != pickled:
             files.write(id, pickled)
 
-    def values_of(self, ids: Iterable[str]) -> list[Any]:
-        """The values of these packets, active or consumed."""
-        return list(map(self._values.__getitem__, ids))
+    def copy(self) -> dict[str, Any]:
+        """The values that are in memory, active or consumed, by packet id."""
+        with self._lock:
+            return dict(self._values)
 
     def held(self) -> RLock:
         """What to hold while nothing is to change here."""

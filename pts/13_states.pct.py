@@ -145,54 +145,66 @@ class Copied:
     def __init__(self, ledger: Ledger, packets: list[Packet]) -> None:
         store = ledger.values
         self._packets, self._files = packets, store.files()
+        self._values = [packet._value for packet in packets]
+        self._stored = {} if ledger._carried or self._files is not None else store.copy()
         numbers = ((number_in(id, "p", ledger.suffix), func) for id, func in store.functions().items())
-        lazy = {number: func for number, func in numbers if number in ledger._packets}
-        values = [packet._value for packet in packets]
-        self._in_files: list[tuple[int, str]] = []
-        if lazy or not ledger._carried:
-            elsewhere = [k for k, value in enumerate(values) if value is NOTHING]
-            stored = [(k, packets[k].id) for k in elsewhere if packets[k]._number not in lazy]
-            found = [None] * len(stored) if self._files is not None else store.values_of([id for _, id in stored])
-            for k in elsewhere:
-                values[k] = None
-            for (k, id), value in zip(stored, found, strict=True):
-                values[k] = value
-                if self._files is not None:
-                    self._in_files.append((packets[k]._number, id))
+        self._lazy = {number: func for number, func in numbers if number in ledger._packets}
         self._consumed = store.consumed()
-        kept = [None] * len(self._consumed) if self._files is not None else store.values_of(self._consumed)
-        self._things = [*values, *kept, list(lazy), list(lazy.values())]
-        is_plain = not lazy and _PLAIN.issuperset(map(type, values)) and _PLAIN.issuperset(map(type, kept))
-        self._pickled = None if is_plain else self._pickle()
-        if self._pickled is not None:
-            self._things.clear()
-
-    def _pickle(self) -> Pickled:
-        try:
-            return pickled_together(self._things)
-        except Exception as error:
-            raise Unpicklable(f"{self._culprit()} ({_told(error)})") from error
-
-    def _culprit(self) -> str:
-        """What cannot be pickled."""
-        *things, lazy, functions = self._things
-        waiting = {packet._number: packet for packet in self._packets}
-        packets: list[Any] = [*self._packets, *self._consumed, *(waiting[number] for number in lazy)]
-        for packet, thing in zip(packets, [*things, *functions], strict=True):
-            if not _is_picklable(thing):
-                is_kept = isinstance(packet, str)
-                where = f"what packet {packet} carried, which is kept" if is_kept else _place_of(packet)
-                way = (f"Forget it with net.value_store.remove({packet!r})" if is_kept else
-                       "Consume it before the net is saved, or send something that can be")  # fmt: skip
-                return f"{where}, a {type(thing).__name__}, cannot be pickled. {way}"
-        return "what the packets carry cannot be pickled together"
+        kinds = {*map(type, self._values), *map(type, self._stored.values())} - {type(NOTHING)}
+        self._pickled = self._pickle() if self._lazy or kinds - _PLAIN else None
 
     def told(self) -> dict[str, Any]:
         """All of it, in plain data."""
-        read = self._files.held if self._files is not None else None
-        consumed = [(id, None if read is None else read(id)) for id in self._consumed]
-        blobs = {} if read is None else {number: read(id) for number, id in self._in_files}
+        blobs: dict[int, bytes] = {}
+        consumed: list[tuple[str, bytes | None]] = [(id, None) for id in self._consumed]
+        if (files := self._files) is not None:
+            blobs = {packet._number: files.held(packet.id) for packet in self._elsewhere()}
+            consumed = [(id, files.held(id)) for id in self._consumed]
         return {"things": self._pickled or self._pickle(), "blobs": blobs, "consumed": consumed}
+
+    def _elsewhere(self) -> Iterator[Packet]:
+        """The packets whose values are in the store."""
+        for packet, value in zip(self._packets, self._values, strict=True):
+            if value is NOTHING and packet._number not in self._lazy:
+                yield packet
+
+    def _things(self) -> tuple[list[Any], list[Any]]:
+        """What the packets carry, and what was consumed and is kept. What is lazy or in files is None."""
+        values = [None if value is NOTHING else value for value in self._values]
+        kept: list[Any] = [None] * len(self._consumed)
+        if self._files is None:
+            stored = {packet._number: self._stored[packet.id] for packet in self._elsewhere()}
+            values = (
+                [stored.get(p._number, v) for p, v in zip(self._packets, values, strict=True)] if stored else values
+            )
+            kept = [self._stored[id] for id in self._consumed]
+        return values, kept
+
+    def _pickle(self) -> Pickled:
+        values, kept = self._things()
+        functions = list(self._lazy.values())
+        try:
+            return pickled_together([*values, *kept, list(self._lazy), functions])
+        except Exception as error:
+            waiting = {packet._number: packet for packet in self._packets}
+            pairs: list[tuple[Any, Any]] = [
+                *zip(self._packets, values, strict=True),
+                *zip(self._consumed, kept, strict=True),
+            ]
+            pairs += [(waiting[number], func) for number, func in self._lazy.items()]
+            raise Unpicklable(f"{_culprit(pairs)} ({_told(error)})") from error
+
+
+def _culprit(pairs: list[tuple[Any, Any]]) -> str:
+    """What cannot be pickled, and what to do. Each thing is given with its packet, or the packet's id where it is gone."""
+    packet, thing = next((pair for pair in pairs if not _is_picklable(pair[1])), (None, None))
+    if packet is None:
+        return "what the packets carry cannot be pickled together"
+    if isinstance(packet, str):
+        return (f"what packet {packet} carried, which is kept, a {type(thing).__name__}, cannot be pickled. Forget it with"
+                f" net.value_store.remove({packet!r})")  # fmt: skip
+    return (f"{_place_of(packet)}, a {type(thing).__name__}, cannot be pickled. Consume it before the net is saved, or send"
+            " something that can be")  # fmt: skip
 
 
 def _is_picklable(thing: Any) -> bool:
@@ -256,7 +268,7 @@ class Snapshot:
     def __init__(self, net: "Net") -> None:
         engine, ledger, queue = net._engine, net._ledger, net.dead_letter_queue
         files = ledger.values.files()
-        with queue.held(), ledger._lock, ledger.values.held():
+        with _no_collection(), queue.held(), ledger._lock, ledger.values.held():
             now = net._driver.clock.now()
             self.number = next(_copies)
             self._let_go = None if files is None else finalize(self, files.hold())
@@ -338,6 +350,20 @@ def _json(state: dict[str, Any]) -> bytes:
     """The state as JSON, part by part, since nothing else runs in a process while one is made."""
     parts = [f"{json.dumps(name)}:{json.dumps(part, separators=(',', ':'))}" for name, part in state.items()]
     return f"{{{','.join(parts)}}}".encode()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage is looked for meanwhile: in a large net that takes longer than the copy."""
+    import gc
+
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 _STARTABLE = EpochState.Startable

@@ -345,7 +345,7 @@ def load(
     if key is not None and definition.options.get("checkpoint_path") is not None:
         options.setdefault("checkpoint_key", key)
     checkpoint.tell_left_out(options)
-    net = definition.build(resolve, allow, **({} if definition.meta or not meta else {"meta": meta}), **options)
+    net = definition.build(resolve, allow, **({"meta": meta} if meta else {}) | options)
     checkpoint.must_fit(shape_of(net.graph))
     if assembly is not None:
         assembly.furnish(net)

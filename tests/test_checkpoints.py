@@ -9,17 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase, assume, event, given, settings
 from hypothesis import strategies as st
 
-from netrun import CheckpointMismatch, ConfigError, EpochLimitReached, Graph, Net
+from netrun import CheckpointMismatch, ConfigError, EpochLimitReached, Graph, Net, NetNotPausedError
 from netrun import node as node_of_function
+from netrun.states import Snapshot
 from tests.carriers import CARRIERS, PLACES, Plan, Token, net_on, place_on, plans
 from tests.carriers import set_up as set_up_node
-from tests.nets import environment
-from tests.saved import functions_of, outcome, set_up
+from tests.graphs import at_least, edge, entry
+from tests.nets import JumpingClock, chain, environment, maps, node
+from tests.saved import outcome, set_up
 from tests.test_routing_equals_netsim import can_run, graphs
 
 
@@ -33,11 +36,11 @@ class Elsewhere:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=here
         )
 
-    def go_on(self, path: str, **options: Any) -> dict[str, Any]:
-        """What comes of a checkpoint there."""
+    def go_on(self, path: str, at: float = 0.0, room: int = 1024, **options: Any) -> dict[str, Any]:
+        """What comes of a checkpoint there, at a moment of the net's clock."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(b64encode(pickle.dumps((path, options))).decode() + "\n")
+        self.process.stdin.write(b64encode(pickle.dumps((path, at, room, options))).decode() + "\n")
         self.process.stdin.flush()
         answer: dict[str, Any] = pickle.loads(b64decode(self.process.stdout.readline()))
         return answer
@@ -55,8 +58,9 @@ def elsewhere() -> Iterator[Elsewhere]:
     assert there.process.wait(30) == 0
 
 
-FATES = st.sampled_from(["well"] * 6 + ["once", "fail"])
-GIVEN = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), FATES), min_size=1, max_size=7)
+FATES = st.sampled_from(["well"] * 4 + ["once", "once", "fail"])
+GIVEN = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), FATES), min_size=4, max_size=12)
+LATE = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2), FATES), max_size=3)
 NODE_OPTIONS = st.fixed_dictionaries(
     {"retries": st.integers(0, 2), "retry_wait": st.sampled_from([0.0, 1.5])},
     optional={"max_parallel_epochs": st.just(1), "rate_limit_per_second": st.just(2.0)},
@@ -65,15 +69,23 @@ EXAMPLES = int(os.environ.get("CHECKPOINT_EXAMPLES", "0"))
 MOST = 40  # epochs of an example
 
 
-def a_net(graph: Graph, given: list[Any], node_options: dict[str, Any], **options: Any) -> Net:
-    """A net with its packets."""
-    net = Net(graph, on_error="continue", **options)
+def put_in(net: Net, given: list[Any]) -> None:
+    """Inject values at ports by their number."""
+    graph = net.graph
     inlets = [(name, port) for name, node in sorted(graph.nodes().items()) for port in sorted(node.in_ports)]
-    for name, func in functions_of(graph).items():
-        net.set_node_exec(name, func)
-        net.set_node_config(name, defer_net_actions=True, **node_options)
     for number, (port, steps, fate) in enumerate(given):
         net.inject_packets(*inlets[port % len(inlets)], [[steps, number, fate]])
+
+
+def a_net(graph: Graph, given: list[Any], node_options: dict[str, Any], typed: int = -1, **options: Any) -> Net:
+    """A net with its packets. `typed`: the number of an input port that takes numbers only."""
+    net = Net(graph, on_error="continue", **options)
+    for name in graph.nodes():
+        net.set_node_config(name, defer_net_actions=True, **node_options)
+    inlets = [(name, port) for name, node in sorted(graph.nodes().items()) for port in sorted(node.in_ports)]
+    if typed >= 0:
+        net.set_input_port_type(*inlets[typed % len(inlets)], int)
+    put_in(net, given)
     set_up(net)
     return net
 
@@ -90,20 +102,49 @@ def run_until(net: Net, most: int) -> bool:
     return False
 
 
+def has_in_it(net: Net) -> list[str]:
+    """What there is in a net that is saved, in words."""
+    state = Snapshot(net).state
+    there = {
+        **{name: state[name] for name in ("ready", "behind", "injected", "retries")},
+        **{name: [name for door in state["doors"].values() if door[name]] for name in ("inbox", "lines", "shelf")},
+        "letters": list(net.dead_letter_queue),
+        "outlets": [door["outlets"] for door in state["doors"].values() if door["outlets"]],
+        "pace": [name for name, node in state["nodes"].items() if node["began"]],
+    }
+    return [name for name, some in there.items() if some]
+
+
 @settings(
-    max_examples=EXAMPLES or 15, phases=[p for p in Phase if p != Phase.shrink], suppress_health_check=list(HealthCheck)
+    max_examples=EXAMPLES or 20, phases=[p for p in Phase if p != Phase.shrink], suppress_health_check=list(HealthCheck)
 )
-@given(graphs(), GIVEN, NODE_OPTIONS, st.sampled_from(["memory", "consumed", "files", "consumed files"]))
+@given(
+    graphs(),
+    GIVEN,
+    LATE,
+    NODE_OPTIONS,
+    st.sampled_from(["memory", "consumed", "files", "consumed files"]),
+    st.sampled_from([2, 4, 1024]),
+    st.sampled_from([-1, -1, 0, 1]),
+)
 def test_whenever_it_is_stopped_it_goes_on_the_same(
-    elsewhere: Elsewhere, graph: Graph, given: list[Any], node_options: dict[str, Any], storage: str
+    elsewhere: Elsewhere,
+    graph: Graph,
+    given: list[Any],
+    late: list[Any],
+    node_options: dict[str, Any],
+    storage: str,
+    room: int,
+    typed: int,
 ) -> None:
-    """After k epochs, for every k: outputs, dead letters, logs, history, ids and order as in a run of one piece."""
+    """After k epochs, for every k, and with more put in then: outputs, letters, logs, times, history, ids and order as
+    without the checkpoint, and where nothing was put in as in a run of one piece."""
     assume(can_run(graph))
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, patch("netrun.books.READY_LIMIT", room):
         options: dict[str, Any] = {}
         if "consumed" in storage:
             options["consumed_packet_storage"] = True
-        whole = a_net(graph, given, node_options, **options)
+        whole = a_net(graph, given, node_options, typed, **options)
         assume(not run_until(whole, MOST))
         expected = outcome(whole)
         is_over = False
@@ -112,15 +153,140 @@ def test_whenever_it_is_stopped_it_goes_on_the_same(
                 break
             if "files" in storage:
                 options["packet_storage_path"] = f"{folder}/values{k}"
-            net = a_net(graph, given, node_options, **options)
+            net = a_net(graph, given, node_options, typed, **options)
             is_over = not run_until(net, k)
+            put_in(net, late)
             before = net.poll()
             net.save_checkpoint(f"{folder}/{k}")
             assert net.poll() == before
-            event("retries waiting" if before.retrying else "none waiting")
+            for what in has_in_it(net):
+                event(what)
+            at = net._driver.clock.now()
             net.start()
-            assert outcome(net) == expected
-            assert elsewhere.go_on(f"{folder}/{k}") == expected
+            here = outcome(net)
+            assert elsewhere.go_on(f"{folder}/{k}", at, room) == here
+            if not late:
+                assert {**here, "closes": 1} == expected
+
+
+def test_a_net_that_has_everything(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    """Piles, inboxes, lines, shelves, retries, letters, injected values, types, paces: all at once."""
+    pairs = {"two": entry({"in": 2}, at_least("in", 2))}
+    nodes = [
+        node("A", ["in"], ["out", "on"]),
+        node("B", ["in"], ["out"], slots={"in": 2}),
+        node("C", ["in"], ["out"], slots={"in": 3}, entries=pairs),
+        node("D", ["in"]),
+    ]
+    graph = Graph(nodes, [edge("A.out", "B.in"), edge("A.on", "C.in"), edge("B.out", "D.in")])
+    with patch("netrun.books.READY_LIMIT", 3):
+        net = a_net(graph, [], {"retries": 2, "retry_wait": 1.5})
+        net.set_node_config("B", rate_limit_per_second=2.0)
+        net.set_input_port_type("D", "in", int)
+        fates = ["well", "once", "fail", "well"]
+        given = [[2, number, fates[number % 4]] for number in range(24)]
+        net.inject_packets("A", "in", given)
+        net.inject_packets("C", "in", given[:7])
+        seen: set[str] = set()
+        saved = []
+        for k in range(12):
+            run_until(net, 7)
+            net.inject_packets("BC"[k % 2], "in", given[k : k + 2])
+            seen |= set(has_in_it(net))
+            net.save_checkpoint(tmp_path / str(k))
+            saved.append((k, net._driver.clock.now()))
+        net.start()
+        expected = outcome(net)
+    assert seen >= {"ready", "behind", "injected", "retries", "inbox", "lines", "shelf", "letters", "outlets", "pace"}
+    assert any("but D.in takes" in str(letter[2]) or letter[0] == "D" for letter in expected["letters"])
+    last, at = saved[-1]
+    assert elsewhere.go_on(str(tmp_path / str(last)), at, 3) == expected
+
+
+def test_a_pile_of_startable_epochs_keeps_its_order(tmp_path: Path) -> None:
+    """More than a queue takes: what waits at the doors comes in the same order as without the checkpoint."""
+    graph = Graph(
+        [node("A", ["in"], ["out", "on"]), node("B", ["in"], ["out"]), node("C", ["in"], ["out"], slots={"in": 2})],
+        [edge("A.out", "B.in"), edge("A.on", "C.in")],
+    )
+
+    def made(order: list[Any], path: Path | None = None) -> Net:
+        def spread(ctx: Any, packets: Any) -> None:
+            for number in range(ctx.consume_packet(packets["in"][0])):
+                ctx.send("out", number)
+                ctx.send("on", number)
+
+        functions = {"A": spread, **{name: maps(lambda value, name=name: order.append((name, value))) for name in "BC"}}
+        net = Net(graph) if path is None else Net.load_checkpoint(path, resolve=False)
+        for name, func in functions.items():
+            net.set_node_exec(name, func)
+        if path is None:
+            net.inject_packets("A", "in", [1500, 3, 700])
+            net.inject_packets("B", "in", [-1] * 1200)
+        return net
+
+    whole: list[Any] = []
+    made(whole).start()
+    for stops in ([1], [3, 1], [1, 1200, 2]):
+        order: list[Any] = []
+        net = made(order)
+        for stop in stops:
+            assert run_until(net, stop)
+            net.save_checkpoint(tmp_path / "run")
+            net = made(order, tmp_path / "run")
+        net.start()
+        assert order == whole
+
+
+def test_what_a_retry_is_told_of_its_packets(tmp_path: Path) -> None:
+    """By which wire a packet came is known after a checkpoint, too."""
+
+    def told(through: bool) -> str:
+        def consumes(ctx: Any, packets: Any) -> None:
+            if ctx.retry_count == 0:
+                raise OSError("not yet")
+            ctx.consume_packet(packets["in"][0])
+
+        net = Net(chain("A", "B"), on_error="continue")
+        net.set_node_exec("A", maps(str))
+        net.set_node_exec("B", consumes)
+        net.set_node_config("B", retries=1, retry_wait=1000, defer_net_actions=True)
+        net.set_input_port_type("B", "in", int)
+        clock = net._driver.clock = JumpingClock(before_jump=net.pause)
+        net.inject_packets("A", "in", [1])
+        net.start()
+        if through:
+            net.save_checkpoint(tmp_path / "run")
+            net = Net.load_checkpoint(tmp_path / "run", resolve=False)
+            net.set_node_exec("B", consumes)
+        net._driver.clock = JumpingClock()
+        net._driver.clock.time = clock.time if not through else 0.0
+        net.start()
+        (letter,) = net.dead_letter_queue
+        return str(letter.exception).replace(net._ledger.suffix, "")
+
+    assert "came from A.out" in told(through=False)
+    assert told(through=True) == told(through=False)
+
+
+def test_what_runs_is_not_saved(tmp_path: Path) -> None:
+    """Where a node is at work, in the background or asks for it itself, nothing is written."""
+    asked: list[type] = []
+
+    def save(value: int) -> int:
+        net.pause()
+        try:
+            net.save_checkpoint(tmp_path / "run")
+        except NetNotPausedError as error:
+            asked.append(type(error))
+        return value
+
+    net = Net(chain("A"))
+    net.set_node_exec("A", maps(save))
+    net.inject_packets("A", "in", [1])
+    net.start()
+    assert asked == [NetNotPausedError]
+    assert os.listdir(tmp_path) == []
 
 
 # -- on every carrier --------------------------------------------------------------------------------------------------
