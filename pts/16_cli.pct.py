@@ -406,6 +406,8 @@ def run(args: Namespace) -> int:
         finally:  # what came out is written, also where something failed; or it is in the checkpoint
             is_written = True
             if args.checkpoint is None or net.poll().paused_by is None:
+                if args.checkpoint is not None:
+                    net.stop()  # before anything is taken out: the same command again gives the same
                 is_written = out.write({write_ref(*place): net.take_outputs(*place) for place in taken})
         return _told_rest(net) or (0 if is_written else DATA)
 

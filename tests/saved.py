@@ -53,11 +53,11 @@ def set_up(net: Net) -> None:
 def outcome(net: Net, with_ids: bool = True) -> dict[str, Any]:
     """All that has come of a net."""
     net._ledger.check()
-    status = net.poll()
+    status, suffix = net.poll(), net._ledger.suffix
     letters = [
         (
-            *(entry.node_name, entry.reason, str(entry.exception), entry.retry_count),
-            list(map(str, entry.retry_exceptions)),
+            *(entry.node_name, entry.reason, str(entry.exception).replace(suffix, ""), entry.retry_count),
+            [str(error).replace(suffix, "") for error in entry.retry_exceptions],
             list(entry.packet_values.values()),
             [func() for func in entry.value_funcs.values()],
         )
@@ -71,7 +71,7 @@ def outcome(net: Net, with_ids: bool = True) -> dict[str, Any]:
             if hasattr(out, "node_name")
         },
         "letters": letters,
-        "logs": {name: [entry.message for entry in net.get_node_log(name)] for name in net._tasks},
+        "logs": {name: [entry.message.replace(suffix, "") for entry in net.get_node_log(name)] for name in net._tasks},
         "status": status.nodes,
         "types": {
             f"{name}.{port}": str(net.get_input_port_type(name, port))

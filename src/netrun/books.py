@@ -140,7 +140,8 @@ class Books:
     def take_up(self, suffix: str, next_packet: int, next_epoch: int) -> None:
         """Go on with the ids of another net. Raises `NetStateError` where something has been in this one."""
         if self.next_numbers() != (1, 1):
-            raise NetStateError("going on from a checkpoint", "something has been in this net already; build a new one")
+            told = "something has been in this net already; build a new one, and inject only where Net.has_checkpoint(path)"
+            raise NetStateError("going on from a checkpoint", f"{told} is False")
         self._suffix = suffix
         self._next_packet, self._next_epoch = count(next_packet).__next__, count(next_epoch).__next__
         for door in self.doors.values():
