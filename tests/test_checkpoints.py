@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, event, given, settings
 from hypothesis import strategies as st
 
-from netrun import CheckpointMismatch, ConfigError, EpochLimitReached, Graph, Net, NetNotPausedError
+from netrun import (
+    CheckpointError,
+    CheckpointMismatch,
+    ConfigError,
+    EpochLimitReached,
+    Graph,
+    Net,
+    NetNotPausedError,
+    NetStateError,
+)
 from netrun import node as node_of_function
 from netrun.states import Snapshot
 from tests.carriers import CARRIERS, PLACES, Plan, Token, net_on, place_on, plans
@@ -370,3 +380,178 @@ def test_a_flow_gives_its_functions(tmp_path: Path) -> None:
     third = Net.load_checkpoint(tmp_path / "again", made())
     third.inject_packets("scale", "x", [2])
     assert third.run() == {"x.out": ["10"]}
+
+
+# -- what goes along, and what does not --------------------------------------------------------------------------------
+
+
+def test_a_net_of_the_scripts_own_nodes_can_be_looked_at(tmp_path: Path) -> None:
+    """The ports that no factory can tell any more are in the checkpoint; functions are given as nodes, or plainly."""
+
+    @node_of_function(retries=2)
+    def scale(x: int) -> int:
+        return 3 * x
+
+    net = Net(scale)
+    net.inject_packets("scale", "x", [1, 2])
+    net.pause()
+    net.save_checkpoint(tmp_path / "run")
+    for options in ({}, {"resolve": False}, {"graph": net.graph}):
+        look = Net.load_checkpoint(tmp_path / "run", **options)  # type: ignore[arg-type]
+        look.run_step(start_epochs=False)
+        assert len(look.get_startable_epochs()) == 2
+        assert (look.get_input_port_type("scale", "x"), look.get_node_config("scale").retries) == (int, 2)
+        assert look.start() is None
+    again = Net.load_checkpoint(tmp_path / "run", functions={"scale": scale})
+    assert again.run() == {"scale.out": [3, 6]}
+    plain = {"scale": lambda ctx, packets: ctx.send("out", ctx.consume_packet(packets["x"][0]))}
+    assert Net.load_checkpoint(tmp_path / "run", functions=plain).run() == {"scale.out": [1, 2]}
+    with pytest.raises(ConfigError, match="there are 5"):
+        Net.load_checkpoint(tmp_path / "run", functions={"scale": (None,) * 5})
+
+
+def test_options_without_a_path(tmp_path: Path) -> None:
+    """Exceptions to retry on go along; what was a function is told, unless it is given again."""
+
+    class Local(Exception):
+        pass
+
+    net = Net(chain("A"), on_error="continue", error_callback=lambda *told: None, meta={"pair": (1, 2)})
+    net.set_node_config("A", retries=3, retry_on=Local, defer_net_actions=True)
+    net.pause()
+    net.save_checkpoint(tmp_path / "run")
+    with pytest.warns(RuntimeWarning, match="could not hold net.error_callback"):
+        again = Net.load_checkpoint(tmp_path / "run", resolve=False)
+    assert again.get_node_config("A").retry_on == (Local,)
+    assert again.meta == {"pair": (1, 2)}
+    Net.load_checkpoint(tmp_path / "run", resolve=False, error_callback=None)
+
+
+class Boom:
+    """Can be pickled, and not unpickled."""
+
+    def __reduce__(self) -> Any:
+        return int, ("x",)
+
+
+@pytest.mark.parametrize("files", [False, True])
+def test_what_cannot_be_unpickled_changes_no_net(tmp_path: Path, files: bool) -> None:
+    """It is found before anything is put into the net."""
+    options: dict[str, Any] = {"packet_storage_path": tmp_path / "values"} if files else {}
+    net = Net(chain("A"), **options)
+    net.inject_packets("A", "in", [1, Boom()])
+    net.pause()
+    net.save_checkpoint(tmp_path / "run")
+    again = Net(chain("A"), checkpoint_path=tmp_path / "run")
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="invalid literal"):
+            again.start(resume=True)
+    assert again._ledger.next_numbers() == (1, 1)
+    again._ledger.check()
+
+
+def test_what_cannot_be_pickled_is_told_with_a_remedy(tmp_path: Path) -> None:
+    """A packet, or what was consumed and is kept; a dead letter is saved without it."""
+    lock = threading.Lock()
+    net = Net(chain("A"), consumed_packet_storage=True, on_error="continue")
+    net.set_node_exec("A", lambda ctx, packets: ctx.consume_packet(packets["in"][0]))
+    (id,) = net.inject_packets("A", "in", [lock])
+    net.start()
+    with pytest.raises(CheckpointError, match=rf"value_store.remove\('{id}'\)"):
+        net.save_checkpoint(tmp_path / "run")
+    net.value_store.remove(id)
+    net.save_checkpoint(tmp_path / "run")
+    net.set_node_exec("A", maps(lambda value: 1 / 0))
+    net.inject_packets("A", "in", [lock])
+    net.start()
+    net.value_store.remove(next(iter(net.value_store.consumed())))
+    with pytest.warns(RuntimeWarning, match="a lock, cannot be pickled"):
+        net.save_checkpoint(tmp_path / "run")
+    (letter,) = net.dead_letter_queue
+    assert f"dead_letters.{letter.epoch_id}" in (tmp_path / "run" / "manifest.json").read_text()
+    again = Net.load_checkpoint(tmp_path / "run", resolve=False)
+    (letter,) = again.dead_letter_queue
+    with pytest.raises(NetStateError, match="give it with values="):
+        again.redrive(letter)
+    assert len(again.redrive(letter, {"in": [1]})) == 1
+
+
+def test_a_look_changes_no_files_of_the_net_that_runs(tmp_path: Path) -> None:
+    """Values and letters in files, that came after the checkpoint; who goes on from there has them as they were."""
+    net = Net(chain("A"), packet_storage_path=tmp_path / "values", dead_letter_queue="file",
+              dead_letter_path=tmp_path / "letters", on_error="continue")  # fmt: skip
+    net.set_node_exec("A", maps(lambda value: 1 / value))
+    net.inject_packets("A", "in", [0, 1])
+    net.pause()
+    net.save_checkpoint(tmp_path / "run")
+    net.start()
+    net.inject_packets("A", "in", [2, 4])
+
+    def on_disk() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+
+    before = on_disk()
+    look = Net.load_checkpoint(tmp_path / "run", resolve=False)
+    assert len(look.dead_letter_queue) == 0
+    assert {path: content for path, content in on_disk().items() if path in before} == before
+    net.start()
+    assert net.take_outputs("A", "out") == [1, 0.5, 0.25]
+    net.stop()
+    look.set_node_exec("A", maps(lambda value: value))
+    look.start()
+    look._ledger.check()
+    assert look.take_outputs("A", "out") == [0, 1]
+    assert list((tmp_path / "values").iterdir()) == []
+    assert (tmp_path / "letters").read_bytes() == b""
+
+
+def test_classes_of_the_script_are_the_scripts_again(tmp_path: Path) -> None:
+    """In packets, files, dead letters and retries; nested ones, too. Where there is no such class, it went along."""
+    code = f"""
+import sys
+from dataclasses import dataclass
+from enum import Enum
+from netrun import Net
+from tests.nets import chain, maps
+if {{has}}:
+    @dataclass
+    class Order:
+        number: int
+        class Kind(Enum):
+            NEW = 1
+    class Bad(Exception):
+        pass
+def values(net):
+    found = [net.value_store.get_value(packet.id) for packet in net._ledger._packets.values()]
+    for letter in net.dead_letter_queue:
+        found += [letter.exception, *letter.packet_values.values()]
+    return found
+if sys.argv[1:] == ["save"]:
+    for storage in ("memory", "files"):
+        options = {{{{"packet_storage_path": {str(tmp_path / "values")!r}}}}} if storage == "files" else {{{{}}}}
+        net = Net(chain("A"), on_error="continue", **options)
+        def fail(value):
+            raise Bad(value.number)
+        net.set_node_exec("A", maps(fail))
+        net.inject_packets("A", "in", [Order(3)])
+        net.start()
+        net.inject_packets("A", "in", [Order(1), Order.Kind.NEW, [Order(2)]])
+        net.save_checkpoint({str(tmp_path)!r} + "/" + storage)
+        net.stop()
+for storage in ("memory", "files"):
+    net = Net.load_checkpoint({str(tmp_path)!r} + "/" + storage, resolve=False)
+    one, kind, (other,), bad, lost = values(net)
+    if {{has}}:
+        assert (one, kind, other, lost) == (Order(1), Order.Kind.NEW, Order(2), Order(3))
+        assert type(bad) is Bad and type(one) is Order
+    assert one.number == 1 and kind.name == "NEW" and other.number == 2 and lost.number == 3 and bad.args == (3,)
+print("well")
+"""
+    script = tmp_path / "script.py"
+    for has, mode in ((True, "save"), (True, "load"), (False, "load")):
+        script.write_text(code.format(has=has))
+        here = Path(__file__).resolve().parents[1]
+        ran = subprocess.run(
+            [sys.executable, script, mode], env=environment(measured=False), cwd=here, capture_output=True, text=True
+        )
+        assert ran.stdout == "well\n", ran.stderr
