@@ -665,3 +665,24 @@ def test_the_options_are_checked_and_survive_as_text(tmp_path: Path) -> None:
     net = Net(chain("A"), checkpoint_path=tmp_path / "run", checkpoint_every="7 epochs")
     again = NetDefinition.from_toml(net.to_toml()).build()
     assert (again._config.checkpoint_path, again._config.checkpoint_every) == (str(tmp_path / "run"), "7 epochs")
+
+
+def test_what_was_set_aside_goes_on(tmp_path: Path) -> None:
+    """Epochs that a limit holds are asked again, also where nothing of the node is set after the resume."""
+
+    def limited() -> Net:
+        net = Net(chain("A"), checkpoint_path=tmp_path / "run")
+        net.set_node_exec("A", maps(lambda value: value))
+        net.set_node_config("A", rate_limit_per_second=1.0)
+        return net
+
+    net = limited()
+    net._driver.clock = JumpingClock(before_jump=net.pause)
+    net.inject_packets("A", "in", [1, 2, 3])
+    net.start()
+    assert len(net._ledger.doors["A"].shelf) == 2
+    again = limited()
+    clock = again._driver.clock = JumpingClock()
+    again.start(resume=True)
+    assert again.take_outputs("A", "out") == [1, 2, 3]
+    assert len(clock.jumps) == 1

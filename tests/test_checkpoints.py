@@ -31,7 +31,7 @@ from netrun.states import Snapshot
 from tests.carriers import CARRIERS, PLACES, Plan, Token, net_on, place_on, plans
 from tests.carriers import set_up as set_up_node
 from tests.graphs import at_least, edge, entry
-from tests.nets import JumpingClock, chain, environment, maps, node
+from tests.nets import JumpingClock, chain, environment, join, maps, node
 from tests.saved import outcome, set_up
 from tests.test_routing_equals_netsim import can_run, graphs
 
@@ -215,10 +215,15 @@ def test_a_net_that_has_everything(elsewhere: Elsewhere, tmp_path: Path) -> None
 
 def test_a_pile_of_startable_epochs_keeps_its_order(tmp_path: Path) -> None:
     """More than a queue takes: what waits at the doors comes in the same order as without the checkpoint."""
-    graph = Graph(
-        [node("A", ["in"], ["out", "on"]), node("B", ["in"], ["out"]), node("C", ["in"], ["out"], slots={"in": 2})],
-        [edge("A.out", "B.in"), edge("A.on", "C.in")],
-    )
+    pairs = {"two": entry({"in": 2}, at_least("in", 2))}
+    nodes = [
+        node("A", ["in"], ["out", "on"]),
+        node("B", ["in"], ["out"], slots={"in": 3}),
+        node("C", ["in"], ["out"], slots={"in": 2}, entries=pairs),
+        join("J", ["x", "y"]),
+    ]
+    ends = [("A.out", "B.in"), ("A.on", "C.in"), ("B.out", "J.x"), ("C.out", "J.y")]
+    graph = Graph(nodes, [edge(*pair) for pair in ends])
 
     def made(order: list[Any], path: Path | None = None) -> Net:
         def spread(ctx: Any, packets: Any) -> None:
@@ -226,18 +231,24 @@ def test_a_pile_of_startable_epochs_keeps_its_order(tmp_path: Path) -> None:
                 ctx.send("out", number)
                 ctx.send("on", number)
 
-        functions = {"A": spread, **{name: maps(lambda value, name=name: order.append((name, value))) for name in "BC"}}
+        def passes(ctx: Any, packets: Any) -> None:
+            values = [ctx.consume_packet(packet) for arrived in packets.values() for packet in arrived]
+            order.append((ctx.node_name, values))
+            if ctx.node_name != "J":
+                ctx.send("out", values)
+
+        functions = {"A": spread, "B": passes, "C": passes, "J": passes}
         net = Net(graph) if path is None else Net.load_checkpoint(path, resolve=False)
         for name, func in functions.items():
             net.set_node_exec(name, func)
         if path is None:
-            net.inject_packets("A", "in", [1500, 3, 700])
+            net.inject_packets("A", "in", [1500, 5, 1000])
             net.inject_packets("B", "in", [-1] * 1200)
         return net
 
     whole: list[Any] = []
     made(whole).start()
-    for stops in ([1], [3, 1], [1, 1200, 2]):
+    for stops in ([1], [200, 1], [1000, 1, 700], [2, 1, 700, 2]):
         order: list[Any] = []
         net = made(order)
         for stop in stops:
