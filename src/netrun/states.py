@@ -258,7 +258,7 @@ class Snapshot:
             "failures": [one_pickled(error, "what an attempt failed with") for _, error in failures],
             "dead_letters": [self._parts(entry) for entry in self._letters],
         }
-        files = {"net_state.json": _json(state), "packets.pkl": _dumped(pickles)}
+        files = {"net_state.json": _json(state).encode(), "packets.pkl": _dumped(pickles)}
         if self._history is not None:
             lines = self._recorder.lines(*self._history[1:])
             if lines:
@@ -272,10 +272,17 @@ class Snapshot:
         return parts
 
 
-def _json(state: dict[str, Any]) -> bytes:
-    """The state as JSON, part by part, since nothing else runs in a process while one is made."""
-    parts = [f"{json.dumps(name)}:{json.dumps(part, separators=(',', ':'))}" for name, part in state.items()]
-    return f"{{{','.join(parts)}}}".encode()
+def _json(thing: Any) -> str:
+    """A state as JSON, part by part, since nothing else runs in a process while a part is made."""
+    if isinstance(thing, dict):
+        return f"{{{','.join([f'{json.dumps(name)}:{_json(part)}' for name, part in thing.items()])}}}"
+    if isinstance(thing, list) and len(thing) > _PART:
+        parts = [thing[k : k + _PART] for k in range(0, len(thing), _PART)]
+        return f"[{','.join([_json(part)[1:-1] for part in parts])}]"
+    return json.dumps(thing, separators=(",", ":"))
+
+
+_PART = 10_000
 
 
 @contextmanager
