@@ -111,10 +111,14 @@ class Autosave:
 
     def looks_at(self) -> float | None:
         """The moment to look again, even if nothing happens before."""
-        if self._is_writing or not self._has_news():
-            return None
+        if self._is_writing:
+            return None  # who writes wakes the driver
         if self._holding.until is not None:
             return self._holding.until
+        if not self._has_news():  # nobody wakes it for what is taken out
+            now = self._net._driver.clock.now()
+            self._next = self._next if self._next > now else now + self._seconds
+            return self._next if isfinite(self._next) else None
         moment = max(self._next if self.begun < self._epochs else -inf, self._holding.again)
         return moment if isfinite(moment) else None
 
