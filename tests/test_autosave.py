@@ -15,10 +15,12 @@ from netrun import (
     CheckpointError,
     CheckpointMismatch,
     ConfigError,
+    DeadLetterQueue,
     EpochLimitReached,
     Net,
     NetDefinition,
     NetStateError,
+    autosave,
     states,
 )
 from netrun.checkpoint import copied, put, shape_of
@@ -154,12 +156,12 @@ def test_a_node_that_fails_leaves_a_checkpoint(tmp_path: Path) -> None:
 def test_what_a_node_changes_while_it_is_written_is_not_in_the_copy(tmp_path: Path) -> None:
     """A list that a packet carries is as it was at the moment of rest."""
     may_write = threading.Event()
-    from netrun.folders import write_folder
+    put, first = autosave.put, []
 
-    def write(path: Any, *arguments: Any) -> None:
+    def late(net: Net, snapshot: Any, *arguments: Any) -> bool:
         may_write.wait(10)
-        if not (tmp_path / "run").exists():
-            write_folder(path, *arguments)
+        first.append(snapshot)
+        return put(net, snapshot, *arguments) if len(first) == 1 else False
 
     def change(value: list[int]) -> list[int]:
         value.append(9)
@@ -168,7 +170,7 @@ def test_what_a_node_changes_while_it_is_written_is_not_in_the_copy(tmp_path: Pa
     net = a_net(tmp_path / "run", "1 epochs", B=maps(change))
     net.inject_packets("A", "in", [[1], [2]])
     threading.Timer(0.2, may_write.set).start()
-    with patch(SAVED, write):
+    with patch.object(autosave, "put", late):
         net.start()
     assert net.take_outputs("B", "out") == [[1, 9], [2, 9]]
     again = loaded(tmp_path / "run")
@@ -545,6 +547,27 @@ def slow() -> int:
     return 7
 
 
+def test_a_letter_that_is_redriven_is_not_copied_with_its_packets(tmp_path: Path) -> None:
+    """Between the two a copy waits."""
+    net = Net(chain("A"), on_error="continue")
+    net.set_node_exec("A", maps(lambda value: 1 / value))
+    net.inject_packets("A", "in", [0])
+    net.start()
+    saver = threading.Thread(target=net.save_checkpoint, args=(tmp_path / "run",))
+    remove = DeadLetterQueue.remove
+
+    def slowly(queue: DeadLetterQueue, entry: Any) -> None:
+        saver.start()
+        saver.join(0.2)
+        remove(queue, entry)
+
+    with patch.object(DeadLetterQueue, "remove", slowly):
+        net.redrive(next(iter(net.dead_letter_queue)))
+    saver.join()
+    again = Net.load_checkpoint(tmp_path / "run", resolve=False)
+    assert (len(again.dead_letter_queue), again.poll().waiting_packets) == (0, 1)
+
+
 def test_what_is_being_taken_out_is_in_a_copy(tmp_path: Path) -> None:
     """Until it is handed out it may come back."""
 
@@ -614,7 +637,7 @@ def test_a_loop_runs_while_the_end_is_written(tmp_path: Path) -> None:
         net.inject_packets("A", "in", [1])
         with patch(SAVED, write):
             start = asyncio.create_task(net.async_start())
-            while net._autosave is None or not net._autosave._is_writing:
+            while not start.done() and not net._autosave._is_writing:  # type: ignore[union-attr]
                 await asyncio.sleep(0.001)
             await other()
             await start
