@@ -344,10 +344,11 @@ def test_the_schema_fits_the_corpus(folder):
     validator = jsonschema.Draft202012Validator(made)
     for file in CORPUS.glob("valid/*.toml"):
         validator.validate(json.loads(json.dumps(data_of(file.read_bytes().decode()), default=str)))
-    for name in ("unknown_top", "unknown_net_option", "unknown_node_key", "unknown_node_option", "unknown_port_key",
-                 "unknown_condition_key", "unknown_edge_key", "unknown_pool_option", "executor_pools", "checkpoint_key",
-                 "type_ports", "type_slots", "type_condition", "type_when", "type_functions", "type_net", "type_node",
-                 "max_salvos", "condition_without_when", "edge_without_end", "pool_without_size", "condition_counts"):  # fmt: skip
+    for name in ("unknown_top", "unknown_net_option", "unknown_node_key", "unknown_node_option",
+                 "unknown_port_key", "unknown_condition_key", "unknown_edge_key", "unknown_pool_option",
+                 "executor_pools", "checkpoint_key", "type_ports", "type_slots", "type_condition", "type_when",
+                 "type_functions", "type_net", "type_node", "max_salvos", "condition_without_when",
+                 "edge_without_end", "pool_without_size", "condition_counts"):  # fmt: skip
         data = json.loads(json.dumps(data_of((CORPUS / f"invalid/{name}.toml").read_text()), default=str))
         assert not validator.is_valid(data), name
 
