@@ -537,7 +537,7 @@ def _seconds(timeout: Any) -> float | None:
 
 
 # %%
-#|export
+#|exporti
 class Control(Background):
     """The verbs of a net over its driver. See the top of this chapter."""
 
@@ -689,7 +689,7 @@ class NetStatus(NodeStatus):
 
 
 # %%
-#|export
+#|exporti
 def status_of(control: Control) -> NetStatus:
     """What a net is doing now. From any thread."""
     engine, ledger = control._engine, control._engine.ledger
