@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from math import inf
 from os import PathLike
-from typing import Any, NamedTuple, Self
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Self, Union, get_args, get_origin
 
 import netrun_sim
 from netrun_sim import *
@@ -24,6 +25,27 @@ globals().update(_words)
 __all__ += _words
 
 # %% pts/00_core.pct.py 7
+def told_type(spec: Any) -> str:
+    """The type of a port in words, as one would write it."""
+    origin, inner = get_origin(spec), [told_type(each) for each in get_args(spec)]
+    if isinstance(spec, dict):
+        exactly = "" if spec.get("isinstance", True) else "exactly "
+        name = told_type(spec["class"])
+        return f"a class derived from {name}" if spec.get("subclass") else f"{exactly}{name}"
+    if origin in (Union, UnionType):
+        return " | ".join(inner)
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, get_args(spec)))}]"
+    if origin is Annotated:
+        return inner[0]
+    if isinstance(spec, list):  # the parameters of a Callable
+        return f"[{', '.join(map(told_type, spec))}]"
+    if spec is None or spec is type(None) or spec is Ellipsis:
+        return "..." if spec is Ellipsis else "None"
+    name = getattr(spec, "__forward_arg__", getattr(spec, "__name__", str(spec)))
+    return f"{name}[{', '.join(inner)}]" if inner else str(name)
+
+# %% pts/00_core.pct.py 8
 class NetrunRuntimeError(NetrunError):
     """Base of every error that the runtime itself raises."""
 
@@ -50,7 +72,7 @@ class PacketTypeMismatch(NetrunRuntimeError):
         self.port_name, self.node_name = port_name, node_name
 
     def __str__(self) -> str:
-        expected = getattr(self.expected_type, "__name__", self.expected_type)
+        expected = told_type(self.expected_type)
         came = "" if self.sender is None else f", which came from {self.sender},"
         got = self.actual_type.__name__
         got = f"an {got}" if got[:1].lower() in "aeiou" else f"a {got}"
@@ -73,7 +95,7 @@ class ValueFunctionFailed(NetrunRuntimeError):
             "The packet is where it was and can be consumed again."
         )
 
-# %% pts/00_core.pct.py 9
+# %% pts/00_core.pct.py 10
 def _told(error: BaseException) -> str:
     try:
         text = str(error).removesuffix(".")
@@ -81,7 +103,7 @@ def _told(error: BaseException) -> str:
         text = f"(its text cannot be told: {type(second).__name__})"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
-# %% pts/00_core.pct.py 12
+# %% pts/00_core.pct.py 13
 class NodeExecutionFailed(NetrunRuntimeError):
     """A node gave an epoch up.
 
@@ -199,7 +221,7 @@ class EpochCancelled(NetrunRuntimeError):
             f"node {self.node_name!r}, epoch {self.epoch_id}: cancelled by cancel_epoch(). Let it leave the function."
         )
 
-# %% pts/00_core.pct.py 15
+# %% pts/00_core.pct.py 16
 class DeferredPacketIdAccessError(NetrunRuntimeError):
     """`id` or `location` of a packet was asked for that has none yet: it was created in an attempt whose actions are
     deferred until it succeeds."""
@@ -270,7 +292,7 @@ class EpochLimitReached(NetrunRuntimeError):
             "lost: start() goes on and counts anew. Raise max_epochs, or look for a cycle that never ends."
         )
 
-# %% pts/00_core.pct.py 16
+# %% pts/00_core.pct.py 17
 @dataclass(frozen=True, slots=True)
 class GraphFinding:
     """One thing that is wrong with a graph: its `kind`, a `message` for people, and `details` by name. `place` says where
@@ -295,7 +317,7 @@ class GraphError(NetrunRuntimeError, ValueError):
         told = "".join(map("".join, zip(lines, places, strict=True)))
         return f"the graph cannot be run, {len(self.findings)} finding(s):{told}"
 
-# %% pts/00_core.pct.py 18
+# %% pts/00_core.pct.py 19
 class DslFinding(NamedTuple):
     """One thing that is wrong with a text. Lines and columns count from 1; None where it has no place in the text.
     `snippet` is the line and a caret under the place."""
@@ -361,7 +383,7 @@ class ImportPathError(NetrunRuntimeError, ImportError):
     def __str__(self) -> str:
         return "\n".join(finding.told(self.source) for finding in self.findings)
 
-# %% pts/00_core.pct.py 22
+# %% pts/00_core.pct.py 23
 def unknown_name(what: str, name: object, known: Any) -> str:
     """Say that `name` is no `what`, and which there are."""
     from difflib import get_close_matches
@@ -382,7 +404,7 @@ def write_ref(node_name: str, port_name: str) -> str:
         parts.append(f'"{escaped}"' if not name or "." in name or '"' in name else name)
     return ".".join(parts)
 
-# %% pts/00_core.pct.py 25
+# %% pts/00_core.pct.py 26
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
     """The options of a node.
@@ -472,7 +494,7 @@ class NodeConfig:
                 "not be undone before the next one."
             )
 
-# %% pts/00_core.pct.py 27
+# %% pts/00_core.pct.py 28
 def check_count(name: str, value: Any) -> None:
     """Raise `ConfigError` unless this is a whole number from 1 on, or None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -518,7 +540,7 @@ def _exception_classes(given: Any) -> tuple[type[BaseException], ...] | None:
             raise ConfigError(f"retry_on must be exception classes, or None for all, not {thing!r}.")
     return classes
 
-# %% pts/00_core.pct.py 29
+# %% pts/00_core.pct.py 30
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetConfig:
     """The options of a net, see `Net`."""
