@@ -637,7 +637,7 @@ class Body:
                 way = "let what wraps the function be one of its kind, with `await`, `yield from` or `async for`"
             if kind is not AsyncGeneratorType:
                 result.close()
-            raise TypeError(f"{self._name} returned a {kind.__name__}, which nobody uses: {way}.")
+            raise TypeError(f"what {self._name} returned, of type {kind.__name__}, is used by nobody: {way}.")
         if self._only is not None:
             if kind is Outputs:
                 raise TypeError(

@@ -51,7 +51,9 @@ class Settings(NamedTuple):
             if name not in known:
                 raise ConfigError(unknown_name("node option", name, known))
         hooks = {**self.hooks, **{name: given[name] for name in _HOOKS if name in given}}
-        options = {**self.options, **{name: given[name] for name in given if name in NodeConfig.__slots__}}
+        changes = {name: given[name] for name in given if name in NodeConfig.__slots__}
+        lists = {name: tuple(value) for name, value in changes.items() if isinstance(value, list)}
+        options = {**self.options, **changes, **lists}
         if options.get("retries"):
             options = {"defer_net_actions": True, **options}
         for name, func in hooks.items():
@@ -79,6 +81,7 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
         self._func: Callable[Parameters, Result] = func
         self._name, self._settings, self._names = name, settings, names
         self._reading: Reading | None = None
+        self._static: FunctionNode[..., Any] | None = None  # of a static method, the same for all
         self._origin: Any = self
 
     @property
@@ -103,13 +106,16 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
         """The method of an object or a class, as a node. What is bound, and to what, is the function's own to say."""
         bind = getattr(type(self._func), "__get__", None)
         func = self._func if bind is None else bind(self._func, instance, owner)
-        return self if func is self._func else FunctionNode(func, self._name, self._settings, self._names)
+        if func is self._func:
+            return self
+        if isinstance(func, MethodType):
+            return FunctionNode(func, self._name, self._settings, self._names)
+        self._static = self._static or FunctionNode(func, self._name, self._settings, self._names)
+        return self._static
 
     def named(self, name: str) -> "FunctionNode[Parameters, Result]":
         """The same function as another node."""
-        if not isinstance(name, str) or not name:
-            raise ConfigError(f"the name of a node is a text, not {name!r:.200}.")
-        return self._again(name, self._settings)
+        return self._again(_checked_name(name), self._settings)
 
     def with_options(self, **options: Any) -> "FunctionNode[Parameters, Result]":
         """The same node with some of its options changed, see `node`. Raises `ConfigError`."""
@@ -256,7 +262,7 @@ def node(func: Any = None, /, **options: Any) -> Any:
 
 
 def _node_of(func: Any, options: dict[str, Any], names: Mapping[str, Any]) -> FunctionNode[..., Any]:
-    name = options.pop("name", None)
+    name = _checked_name(options.pop("name")) if "name" in options else None
     if isinstance(func, str):
         raise ConfigError(f"a name is given as node(name={func!r}).")
     if isinstance(func, FunctionNode):
@@ -271,8 +277,13 @@ def _node_of(func: Any, options: dict[str, Any], names: Mapping[str, Any]) -> Fu
         raise ConfigError(error.what if place in error.what else f"{place}: {error.what}") from error.__cause__
     annotations = [*(each.annotation for each in signature.parameters.values()), signature.return_annotation]
     words = {word for each in annotations for word in re.findall(r"\w+", str(each))}
-    found = FunctionNode(func, _name_of(func), settings, {word: names[word] for word in words if word in names})
-    return found if name is None else found.named(name)
+    return FunctionNode(func, name or _name_of(func), settings, {word: names[word] for word in words if word in names})
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"the name of a node is a text, not {name!r:.200}.")
+    return name
 
 
 def _name_of(func: Any) -> str:

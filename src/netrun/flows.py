@@ -628,6 +628,7 @@ class Assembly:
 
     def __init__(self, flow: Flow) -> None:
         self._parts = flow._nodes
+        self.exposed = {name: place for side in flow._heads for name, place in side.inputs.items()}
         self._made = {name: part._make() for name, part in flow._nodes.items()}
         nodes = [Node(name, **made.spec) for name, made in self._made.items()]
         self.graph = Graph(
