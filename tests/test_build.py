@@ -480,8 +480,8 @@ def test_a_generator_can_have_several_outputs(kind):
             yield values
 
     func = split_later if kind in (AsyncIterator, typing.AsyncIterator) else split
-    many = (Outputs["even", "uneven"],)
-    func.__annotations__ = {"return": kind[(*many, None, None) if kind is typing.Generator else many]}
+    several = Outputs["even", "uneven"]
+    func.__annotations__ = {"return": kind[several, None, None] if kind is typing.Generator else kind[several]}
     name = func.__name__
     assert Net(node(func)).run(numbers=[[1, 2, 3]]) == {f"{name}.even": [2], f"{name}.uneven": [1, 3]}
 
