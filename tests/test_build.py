@@ -1,6 +1,7 @@
 """Nets from functions: what a function says of its node, on every carrier; wirings; nets that are built twice."""
 
 import pickle
+import re
 import subprocess
 import sys
 import typing
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, wraps
 from itertools import count
+from pathlib import Path
 from typing import Annotated, Any
 
 import cloudpickle
@@ -952,68 +954,45 @@ if __name__ == "__main__":
     assert pickle.loads(sent).func is nodes.double._func
 
 
-FIRST_LINES = {
-    "{'describe.out': ['value 2', 'value 4']}": """
-from netrun import Net, node
-@node
-def double(x: int) -> int:
-    return 2 * x
-@node
-def describe(x: int) -> str:
-    return f"value {x}"
-print(Net(double >> describe).run(x=[1, 2]))
-""",
-    "{'pair.out': [(-1, 1), (0, 2)]}": """
-from netrun import Net, node
-@node
-def source(n: int): yield from range(n)
-@node
-def low(x: int) -> int: return x - 1
-@node
-def high(x: int) -> int: return x + 1
-@node
-def pair(low: int, high: int) -> tuple: return low, high
-print(Net(source >> [low, high] >> pair).run(n=[2]))
-""",
-    "{'length.out': [3, 3]}": """
-import asyncio
-from netrun import Net, node
-@node
-async def fetch(url: str) -> str:
-    await asyncio.sleep(0.01)
-    return f"<{url}>"
-@node
-def length(page: str) -> int: return len(page)
-print(Net(fetch >> length).run(url=["a", "b"]))
-""",
-    "{'work.out': [True]}": """
-import os
-from netrun import Net, node
-here = os.getpid()
-@node(pool="cpu")
-def work(pid: int) -> bool:
-    return os.getpid() != pid
-print(Net(work, process_pools={"cpu": {"size": 2}}).run(pid=[here]))
-""",
-    "{'flaky.out': [7]} [7, 7, 7]": """
-from netrun import Net, node
-calls = []
-@node(retries=3)
-def flaky(x: int) -> int:
-    calls.append(x)
-    if len(calls) < 3: raise ConnectionError("not yet")
-    return x
-print(Net(flaky).run(x=[7]), calls)
-""",
-}
+README = (Path(__file__).parents[1] / "README.md").read_text()
+SECTION = README.partition("## Five nets in ten lines each")[2].partition("\n## ")[0]
+PROGRAMS = dict(re.findall(r"<summary>(.*?)</summary>\n+```python\n(.*?)```", SECTION, re.DOTALL))
+IN_A_KERNEL = """
+import sys
+import nbformat
+from nbclient import NotebookClient
+
+notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(sys.stdin.read())])
+NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+print(*(output["text"] for output in notebook.cells[0]["outputs"]))
+"""
 
 
-@pytest.mark.parametrize("printed", FIRST_LINES)
-def test_ten_lines_make_a_net(printed, tmp_path):
-    """A chain, a diamond, an async fan-out, a process pool, a retrying node; in a fresh process."""
-    code = FIRST_LINES[printed].strip()
-    assert len(code.splitlines()) <= 11
-    assert python(code, cwd=tmp_path).strip() == printed
+def test_the_readme_has_the_five_programs():
+    """Of ten lines at the most."""
+    assert [title.split(":")[0] for title in PROGRAMS] == [
+        "A chain", "A diamond", "An async fan-out", "A process pool", "A node that is tried again",
+    ]  # fmt: skip
+    assert max(len(program.splitlines()) for program in PROGRAMS.values()) <= 10
+
+
+@pytest.mark.parametrize("is_notebook", [False, True])
+@pytest.mark.parametrize("title", PROGRAMS)
+def test_ten_lines_make_a_net(title, is_notebook, tmp_path):
+    """Pasted into a file and run by a fresh interpreter, and into the first cell of a fresh kernel."""
+    (tmp_path / "program.py").write_text(PROGRAMS[title])
+    (tmp_path / "kernel.py").write_text(IN_A_KERNEL)
+    done = subprocess.run(
+        [sys.executable, "kernel.py" if is_notebook else "program.py"],
+        input=PROGRAMS[title],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == PROGRAMS[title].rpartition("# ")[2].strip()
 
 
 # --- as text
