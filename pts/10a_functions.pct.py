@@ -508,6 +508,11 @@ def upwards(start, count: int = 3) -> Iterator[int]:
     yield start
 
 
+def hinted(order: "Order | None", ctx: NodeExecutionContext | None = None) -> "list[Nowhere]": ...  # noqa: F821
+
+
+reading = read(hinted)
+print(reading.inputs["order"].hint, reading.context, reading.outputs)
 reading = read(split)
 assert reading.inputs == {"number": (int, True, None), "names": (str, False, 2)} and reading.context == "ctx"
 assert reading.outputs == {"left": int, "right": str}
@@ -521,9 +526,11 @@ def counts(start) -> int:
 
 def batched(numbers: Annotated[int, Batch(2)]): ...
 def unnamed(x) -> Outputs: ...
+def perhaps(x) -> Outputs["left", "right"] | None: ...  # noqa: F821
+def contexts(x, all: list[NodeExecutionContext]): ...
 
 
-for bad in [starred, counts, batched, unnamed, max, 3]:
+for bad in [starred, counts, batched, unnamed, perhaps, contexts, max, 3]:
     try:
         read(bad)
     except ConfigError as error:

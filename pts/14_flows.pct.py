@@ -738,6 +738,23 @@ def round_robin(*targets: Any) -> Turns:
     return Turns(targets)
 
 
+# %%
+from netrun import round_robin
+
+print(double >> round_robin(double.named("b"), add.x))
+for wrong in [
+    lambda: double >> [round_robin(double.named("b"), add.x), add.y],
+    lambda: double >> round_robin([double.named("b"), add.x], add.y),
+    lambda: Flow(round_robin(double, add)),
+    lambda: Flow(double >> [add.x, double.named("b")], double.out >> add.y),
+]:
+    try:
+        wrong()
+    except GraphError as error:
+        print(error)
+    else:
+        raise AssertionError("not refused")
+
 # %% [markdown]
 # ## From a flow to a net
 #

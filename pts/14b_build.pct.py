@@ -369,6 +369,42 @@ assert double(4) == 8 and describe.named("again")(3) == "3 m"
 print(double, describe)
 
 # %% [markdown]
+# Methods are taken from an object, class and static methods from their class; `@node` stands above `@classmethod` and
+# `@staticmethod`.
+
+
+# %%
+class Scale:
+    factor = 2
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+
+    @node
+    def moved(self, x: int) -> int:
+        return x + self.offset
+
+    @node
+    @classmethod
+    def scaled(cls, x: int) -> int:
+        return x * cls.factor
+
+
+from netrun import Net
+
+assert Net(Scale(3).moved >> Scale.scaled).run(x=[1]) == {"scaled.out": [8]}
+
+# %% [markdown]
+# A node can be pickled if its function can. It goes by the path at which it is found; what a script or a notebook defines, by
+# value.
+
+# %%
+import pickle
+
+again = pickle.loads(pickle.dumps(double.named("again") >> describe))
+assert Net(again).run(x=[2]) == {"describe.out": ["4 m"]}
+
+# %% [markdown]
 # What there is not is answered with what there is, and options are checked where they are written.
 
 # %%

@@ -622,7 +622,7 @@ def round_robin(*targets: Any) -> Turns:
         _refuse("NotANode", "round_robin needs the nodes that take turns: a >> round_robin(b, c)")
     return Turns(targets)
 
-# %% pts/14_flows.pct.py 24
+# %% pts/14_flows.pct.py 25
 class Assembly:
     """The graph of a flow, and what its nodes do."""
 
