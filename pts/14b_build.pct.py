@@ -47,6 +47,7 @@
 # %%
 #|export
 import inspect
+import pickle
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -73,6 +74,7 @@ from netrun.functions import (
 from netrun.making import Made, make_node
 from netrun.paths import found_at, loaded
 from netrun.port_types import port_type
+from netrun.remote import REDUCERS, to_bytes
 
 # %% [markdown]
 # ## Nodes of functions
@@ -238,9 +240,6 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
         """What a script or a notebook defines is found nowhere by others, so it goes as cloudpickle has it."""
         if self.__module__ != "__main__":
             return self._reduced()
-        from netrun.remote import REDUCERS, to_bytes
-
-        REDUCERS[FunctionNode] = FunctionNode._reduced
         return _unpickled, (to_bytes([self]),)
 
     def __getstate__(self) -> Any:
@@ -276,11 +275,12 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
         return f"<node {self._name}({inputs}) -> {outputs}>"
 
 
+REDUCERS[FunctionNode] = FunctionNode._reduced
+
+
 def _unpickled(pickled: bytes) -> Any:
     """What `to_bytes` was given."""
-    from pickle import loads
-
-    return loads(pickled)[0]
+    return pickle.loads(pickled)[0]
 
 
 def _typed(port: str, spec: Any) -> str:

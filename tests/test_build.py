@@ -528,6 +528,7 @@ Number = int | float
         ("nowhere.Scale | None", [nodes.Scale(1), None], [1], "Scale | None"),
         ("list[Nowhere]", [[1]], [1], "list[Nowhere]"),
         ("Nowhere[int]", [], [1], "Nowhere"),
+        ("subprocess._Args", [], [1], "_Args"),
         (list["Number"], [[1]], [1], "list[int | float]"),
         (typing.Optional[int], [1, None], ["1"], "int | None"),  # noqa: UP045
         (int | str, [1, "1"], [1.5], "int | str"),

@@ -4,6 +4,7 @@ __all__ = ['FunctionNode', 'node']
 
 # %% pts/14b_build.pct.py 2
 import inspect
+import pickle
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ from .functions import (
 from .making import Made, make_node
 from .paths import found_at, loaded
 from .port_types import port_type
+from .remote import REDUCERS, to_bytes
 
 # %% pts/14b_build.pct.py 4
 Parameters = ParamSpec("Parameters")
@@ -183,9 +185,6 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
         """What a script or a notebook defines is found nowhere by others, so it goes as cloudpickle has it."""
         if self.__module__ != "__main__":
             return self._reduced()
-        from .remote import REDUCERS, to_bytes
-
-        REDUCERS[FunctionNode] = FunctionNode._reduced
         return _unpickled, (to_bytes([self]),)
 
     def __getstate__(self) -> Any:
@@ -221,11 +220,12 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
         return f"<node {self._name}({inputs}) -> {outputs}>"
 
 
+REDUCERS[FunctionNode] = FunctionNode._reduced
+
+
 def _unpickled(pickled: bytes) -> Any:
     """What `to_bytes` was given."""
-    from pickle import loads
-
-    return loads(pickled)[0]
+    return pickle.loads(pickled)[0]
 
 
 def _typed(port: str, spec: Any) -> str:

@@ -187,6 +187,8 @@ def _meaning(func: Any, annotation: Any, where: str, names: Mapping[str, Any]) -
         holder = SimpleNamespace(__annotations__={"it": annotation})
         hint = get_type_hints(holder, known.globals, known, include_extras=True)["it"]
     except Exception as error:
+        if isinstance(error, AttributeError) and all(map(str.isidentifier, str(annotation).strip().split("."))):
+            return annotation.strip().rpartition(".")[2]  # what a module has for type checkers only
         raise ConfigError(
             f"{label(func)}: the annotation {annotation!r} of {where} cannot be read: {error}. Define or import what it "
             "names where the function is."
