@@ -580,6 +580,8 @@ class Net(Contents):
         only the second cancels what runs and raises. False: both do what they do without a net, at a moment when nothing
         is torn by that.
 
+    An option that there is not, or a bad value, raises `ConfigError`.
+
     Give the nodes their functions with `set_node_exec`, put values in with `inject_packets`, run with `start`, and take
     what came out with `take_outputs`; or do all three with `run`. A net may be used from any thread; one at a time runs
     it. `with net:` calls the start functions at the beginning of the block and stops the net at its end.

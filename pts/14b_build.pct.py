@@ -13,15 +13,18 @@
 # already. `@node` makes a node of one, as [the chapter on functions](10a_functions.ipynb) tells, and `>>` joins nodes:
 #
 # ```python
+# from netrun import Net, node
+#
 # @node
 # def double(x: int) -> int:
 #     return 2 * x
 #
 # @node(pool="io", retries=2)
-# def fetch(x: int) -> str: ...
+# def fetch(x: int) -> str:
+#     return f"page {x}"
 #
 # net = Net(double >> fetch, thread_pools={"io": {"size": 8}})
-# net.run(x=[1, 2, 3])
+# print(net.run(x=[1, 2, 3]))  # {'fetch.out': ['page 2', 'page 4', 'page 6']}
 # ```
 #
 # | written | means |

@@ -105,6 +105,8 @@ def test_a_decorated_function_is_called_as_before():
     assert nodes.Scale(2).scaled(4) == 8
     assert nodes.Scale.scaled is nodes.Scale.__dict__["scaled"]
     assert pickle.loads(pickle.dumps(nodes.double)) is nodes.double
+    is_told = hasattr(inspect, "markcoroutinefunction")  # from Python 3.12 on
+    assert (inspect.iscoroutinefunction(nodes.later), inspect.iscoroutinefunction(nodes.double)) == (is_told, False)
 
 
 @pytest.mark.parametrize("part", [nodes.up_to, nodes.up_to_later])
@@ -341,6 +343,16 @@ def test_what_is_returned_is_checked_too():
 
     with pytest.raises(NodeExecutionFailed, match=r"node 'wrong', port 'out': .* holds a str, the port takes int"):
         Net(wrong).run(x=[1])
+
+
+@pytest.mark.parametrize("hint", [None, "None", typing.NoReturn, typing.Never])
+def test_what_returns_nothing_has_no_output(hint):
+    """In whichever way that is said."""
+
+    def ends(x): ...
+
+    ends.__annotations__ = {"return": hint}
+    assert Net(node(ends)).run(x=[1]) == {}
 
 
 def test_none_is_sent_and_skip_is_not():
@@ -967,6 +979,19 @@ notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(sys.stdin.r
 NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
 print(*(output["text"] for output in notebook.cells[0]["outputs"]))
 """
+
+
+def test_the_first_lines_of_the_chapter_run():
+    """As they stand there."""
+    chapter = (
+        (Path(__file__).parents[1] / "pts" / "14b_build.pct.py")
+        .read_text()
+        .replace("\n# ", "\n")
+        .replace("\n#\n", "\n\n")
+    )
+    program = chapter.partition("```python\n")[2].partition("```")[0]
+    (said,) = re.findall(r"  # (\{.*\})", program)
+    assert sorted(python(program).strip()) == sorted(said)  # in whichever order the threads have ended
 
 
 def test_the_readme_has_the_five_programs():
