@@ -144,7 +144,8 @@ assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9
 # ```
 #
 # Both need Python 3.11 or newer and `make`; what else they need they install into `.venv`. To use netrun in a project of
-# yours, install it from a checkout or a wheel of it: `pip install ./netrun`.
+# yours, install it from a checkout or a wheel of it: `pip install ./netrun`. `make docs` builds this book as a site, in
+# `build/site`: every notebook as it runs, and the reference.
 #
 # ## A graph by hand
 #
