@@ -731,6 +731,24 @@ class Net(Contents):
 
         return NetDefinition.from_file(path).build(resolve, allow, **options)
 
+    def draw(self, path: str | os.PathLike[str], most: int | None = 60) -> None:
+        """Write a picture of this net, with what is going on in it now, to a file, which is there in full or not at all. From
+        any thread.
+
+        path: its ending says as what: `.svg`, or Mermaid as `.mmd`, `.mermaid` or (in Markdown) `.md`.
+        most: about how many boxes; beyond that nodes are folded, see `picture`. None: nothing is folded.
+
+        Raises `ConfigError` for another ending, and `OSError`. In Jupyter a net draws itself.
+        """
+        from netrun.show import picture  # chapters further on
+
+        picture(self, most).save(path)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from netrun.show import picture
+
+        return picture(self)._repr_mimebundle_(include, exclude)
+
     def save_checkpoint(self, path: str | os.PathLike[str], key: bytes | str | None = None) -> None:
         """Save all that is in this net to a folder, for `load_checkpoint`, in another process or on another machine.
 

@@ -57,6 +57,11 @@ class Wires:
     def __rrshift__(self, other: Any) -> "Flow":
         return _join(other, self)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from netrun.show import picture  # the next chapter
+
+        return picture(self)._repr_mimebundle_(include, exclude)
+
 
 class End(Wires):
     """A port, to begin or end an edge at."""

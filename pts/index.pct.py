@@ -13,6 +13,7 @@
 #|hide
 #|export
 from importlib import import_module
+from sys import modules
 from typing import TYPE_CHECKING, Any
 
 import netrun.context
@@ -50,6 +51,7 @@ if TYPE_CHECKING:  # nets of functions and nets as text are imported when they a
     from netrun.functions import Outputs as Outputs
     from netrun.functions import Skip as Skip
     from netrun.paths import resolve_path as resolve_path
+    from netrun.show import picture as picture
 
 _LATER = {
     "Batch": "netrun.functions",
@@ -63,6 +65,7 @@ _LATER = {
     "format_salvo_condition": "netrun.expressions",
     "parse_salvo_condition": "netrun.expressions",
     "resolve_path": "netrun.paths",
+    "picture": "netrun.show",
 }
 
 
@@ -74,6 +77,17 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Let graphs draw themselves: `%load_ext netrun`. Importing netrun in IPython does that too."""
+    from netrun.show import draw_graphs
+
+    draw_graphs(ipython)
+
+
+if "IPython" in modules and (_shell := modules["IPython"].get_ipython()) is not None:
+    load_ipython_extension(_shell)
 
 
 __version__ = "0.1.0"
