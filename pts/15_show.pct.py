@@ -39,6 +39,7 @@ from netrun.drawing import (
     PAD,
     ROW,
     Box,
+    Layout,
     Line,
     Place,
     Route,
@@ -230,10 +231,10 @@ def _escaped(text: str) -> str:
 def _width(text: str, size: float) -> float:
     """About how wide a text is."""
     if text.isascii():
-        return len(text) * size * 0.56
+        return len(text) * size * 0.6
     from unicodedata import east_asian_width
 
-    return sum(1.05 if east_asian_width(each) in "WF" else 0.56 for each in text) * size
+    return sum(1.05 if east_asian_width(each) in "WF" else 0.6 for each in text) * size
 
 
 def _cut(text: str, size: float, room: float) -> str:
@@ -293,10 +294,14 @@ def _numbers(box: Box, actor: Actor) -> str:
 
 def _box_width(box: Box, actor: Actor | None) -> float:
     """How wide a box is."""
-    title = _width(title_of(box), 13) + 44 + (34 if actor is not None and actor.letters else 0)
-    sides = [max((_width(port, 11) for port in ports), default=0) for ports in (box.inputs, box.outputs)]
+    title = _width(title_of(box), 13.5) + 44 + (34 if actor is not None and actor.letters else 0)
     foot = 0 if actor is None else _width(_numbers(box, actor), 10.5) + 24
-    return min(max(title, sum(min(side, 110) for side in sides) + 44, foot, 112), 260)
+    return min(max(title, _side_width(box.inputs) + _side_width(box.outputs) + 44, foot, 112), 260)
+
+
+def _side_width(ports: Iterable[str]) -> float:
+    """How wide the names of the ports on a side may be."""
+    return min(110, max((_width(port, 11) for port in ports), default=0))
 
 
 def _box(name: str, box: Box, spot: Spot, scene: Scene | None, joined: set[tuple[Side, Place]]) -> Iterator[str]:
@@ -316,10 +321,9 @@ def _box(name: str, box: Box, spot: Spot, scene: Scene | None, joined: set[tuple
         left, room = x + 26, width - 38 - (34 if actor.letters else 0)
     yield _text(title_of(box), left, y + HEAD / 2 + 4.5, 13, "name ink", room=room)
     if actor is not None and actor.letters:
-        yield _pill(f"✕ {_amount(actor.letters)}", x + width - 8, y + HEAD / 2, "failed", "end")
+        yield Pill(f"✕ {_amount(actor.letters)}", x + width - 8, y + HEAD / 2, "failed", "end").drawn()
     for side, ports in (("in", box.inputs), ("out", box.outputs)):
-        other = box.outputs if side == "in" else box.inputs
-        room = (width - 36) * (1 if not other else 0.5)
+        room = width - 32 - _side_width(box.outputs if side == "in" else box.inputs)
         for port in ports:
             yield from _port(side, (name, port), spot, y + port_y(box, side, port), room, joined)
     if actor is not None:
@@ -348,13 +352,27 @@ def _tooltip(box: Box, actor: Actor | None) -> str:
     return f"{names}: {actor.state}. {_numbers(box, actor)}{letters}{'' if actor.has_function else '; no function'}"
 
 
-def _pill(text: str, x: float, y: float, kind: str, anchor: str) -> str:
-    """A number on a coloured ground."""
-    width = _width(text, 10.5) + 12
-    left = x - {"start": 0, "middle": width / 2, "end": width}[anchor]
-    return f'<rect x="{left:g}" y="{y - 8:g}" width="{width:g}" height="16" rx="8" class="{kind}"/>' + _text(
-        text, left + width / 2, y + 3.8, 10.5, "name ground", "middle"
-    )
+class Pill(NamedTuple):
+    """A number on a coloured ground, to the right of a point, to the left of it, or about it."""
+
+    text: str
+    x: float
+    y: float
+    kind: str
+    anchor: str
+
+    @property
+    def width(self) -> float:
+        """About how wide it is."""
+        return _width(self.text, 10.5) + 12
+
+    def drawn(self) -> str:
+        """As SVG."""
+        width = self.width
+        left = self.x - {"start": 0, "middle": width / 2, "end": width}[self.anchor]
+        place = f'x="{left:g}" y="{self.y - 8:g}" width="{width:g}" height="16" rx="8"'
+        number = _text(self.text, left + width / 2, self.y + 3.8, 10.5, "name ground", "middle")
+        return f'<rect {place} class="{self.kind}"/>{number}'
 
 
 # %% [markdown]
@@ -398,22 +416,22 @@ def _toward(x: float, y: float, a: float, b: float) -> tuple[float, float]:
     return x + (a - x) * part, y + (b - y) * part
 
 
-def _waiting(scene: Scene, sketch: Sketch, spots: dict[str, Spot], routes: list[Route]) -> Iterator[str]:
+def _waiting(scene: Scene, sketch: Sketch, placed: Layout) -> Iterator[Pill]:
     """How many packets wait, beside their ports and on their lines."""
-    for route in routes:
+    for route in placed.routes:
         if packets := scene.on_lines[route.line.source, route.line.target]:
-            (x, y), (right, low) = route.points[:2] if not route.is_back else route.points[2:4]
-            yield _pill(_amount(packets), (x + right) / 2, (y + low) / 2, "startable", "middle")
+            (x, y), (right, low) = route.points[2:4] if route.is_back else route.points[:2]
+            yield Pill(_amount(packets), (x + right) / 2, (y + low) / 2, "startable", "middle")
     for name, box in sketch.boxes.items():
-        for side, ports, end in (("in", box.inputs, spots[name].x), ("out", box.outputs, 0)):
+        x, top, width, _ = placed.spots[name]
+        for side, ports in (("in", box.inputs), ("out", box.outputs)):
             for port in ports:
-                y, at = spots[name].y + port_y(box, side, port), (side, (name, port))
-                if side == "out":
-                    end = spots[name].x + spots[name].width
+                at, y = (side, (name, port)), top + port_y(box, side, port)
                 told = _told_waiting(scene.at_ports[at], scene.outside[at])
-                if told:
-                    x, anchor = (end - 7, "end") if side == "in" else (end + 7, "start")
-                    yield _pill(told, x, y, "startable" if side == "in" else "soft", anchor)
+                if told and side == "in":
+                    yield Pill(told, x - 7, y, "startable", "end")
+                elif told:
+                    yield Pill(told, x + width + 7, y, "soft", "start")
 
 
 def _told_waiting(here: int, outside: int) -> str:
@@ -437,11 +455,13 @@ def svg(sketch: Sketch, scene: Scene | None = None) -> str:
     legend = [] if scene is None else [state for state in STATES if state in {a.state for a in actors.values()}]
     room = sum(_width(state, 11) + 32 for state in legend) + 2 * MARGIN
     width, height = max(placed.width, room), placed.height + (24 if legend else 0)
-    size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
+    pills = [] if scene is None else [*_waiting(scene, sketch, placed)]
+    aside = max((pill.width for pill in pills), default=0)
+    size = f'width="{width + 2 * aside:g}" height="{height:g}" viewBox="{-aside:g} 0 {width + 2 * aside:g} {height:g}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} class="netrun" role="img">',
         _style(),
-        f'<rect width="{width:g}" height="{height:g}" rx="10" class="ground"/>',
+        f'<rect x="{-aside:g}" width="{width + 2 * aside:g}" height="{height:g}" rx="10" class="ground"/>',
         '<g fill="none" stroke-linejoin="round" stroke-linecap="round">',
         *map(_path, placed.routes),
         "</g>",
@@ -449,8 +469,7 @@ def svg(sketch: Sketch, scene: Scene | None = None) -> str:
     for name, box in sketch.boxes.items():
         parts += _box(name, box, placed.spots[name], scene, joined)
     if scene is not None:
-        parts += _waiting(scene, sketch, placed.spots, placed.routes)
-        parts += _legend(legend, height - MARGIN)
+        parts += [*(pill.drawn() for pill in pills), *_legend(legend, height - MARGIN)]
     return "\n".join([*parts, "</svg>"])
 
 

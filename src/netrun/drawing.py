@@ -540,7 +540,8 @@ class _Placing:
             own = line.source[0] if a is b else ""
             lanes[own] += 1
             y = (a.y + a.height if own else bottom + LANE / 2) + LANE * lanes[own] - LANE / 4
-            out, into = begin[0] + 10 + 4 * (lanes[own] % 5), end[0] - 12 - 4 * (lanes[own] % 5)
+            aside = 10 + 3 * (lanes.total() % 5)
+            out, into = begin[0] + aside, end[0] - aside - 2
             routes.append(Route(line, [begin, (out, begin[1]), (out, y), (into, y), (into, end[1]), end], True))
         height = bottom + (LANE * (lanes[""] + 0.5) if lanes[""] else 0) + MARGIN
         return Layout(spots, routes, max(x - GAP, MARGIN) + MARGIN, height)

@@ -693,6 +693,18 @@ class Net(Contents):
 
         picture(self, most).save(path)
 
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Write what this net has done to a file, which is there in full or not at all: one page of HTML that needs nothing
+        else. It has the picture, a timeline of the attempts, a table of the nodes, the last dead letters with their
+        tracebacks, and the last lines that were printed. From any thread; a net that runs is shown as it is now.
+
+        The timeline is of what `history` has: with `history_file` all of it, else as much as `history_max_size` keeps. A
+        report of 100,000 epochs takes some seconds and megabytes. Raises `OSError` where the file cannot be written.
+        """
+        from .report import write_report  # chapters further on
+
+        write_report(self, path)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from .show import picture
 
