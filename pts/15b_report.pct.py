@@ -244,8 +244,13 @@ def _log(net: "Net", ranks: dict[str, int]) -> dict[str, Any]:
         if room < 0:
             break
         told.append((round(at * 1000), node, epoch, text if len(text) <= 2_000 else f"{text[:2_000]}…"))
-    at_, nodes, epochs, texts = ([line[k] for line in reversed(told)] for k in range(4))
-    return {"at": _steps(at_), "node": nodes, "epoch": epochs, "text": texts, "of": len(lines)}
+    told.reverse()
+    columns = {
+        "node": [line[1] for line in told],
+        "epoch": [line[2] for line in told],
+        "text": [line[3] for line in told],
+    }
+    return {"at": _steps(line[0] for line in told), **columns, "of": len(lines)}
 
 
 # %%
@@ -360,6 +365,8 @@ _CSS = """
   tr[aria-selected=true] td { background: var(--box); font-weight: 600 }
   td.none { color: var(--rule) } td.bad { color: var(--failed); font-weight: 600 }
   .dot { display: inline-block; width: 9px; height: 9px; border-radius: 3px; margin-right: 9px }
+  .tile span { font-size: 12.5px }
+  #letters { max-height: 560px; overflow: auto }
   details { border-top: 1px solid var(--rule) }
   summary { cursor: pointer; padding: 10px 2px; overflow-wrap: anywhere }
   summary b { color: var(--failed); font-weight: 600 }
@@ -369,7 +376,7 @@ _CSS = """
   .log td { text-align: left; vertical-align: top; border: 0; padding: 2px 10px; color: var(--soft) }
   .log td:last-child { color: var(--ink); white-space: pre-wrap; overflow-wrap: anywhere; width: 100% }
   .log tr { cursor: default }
-  @media print { .scroll, .lanes, .picture { max-height: none } button, input { display: none } }
+  @media print { .scroll, .lanes, .picture, #letters { max-height: none } button, input { display: none } }
 """
 _KINDS = ["#4477c8", "#d0832f", "#2f9c84", "#b0589c", "#7d6fd0", "#8f9a35", "#3a9fc0", "#a8735a"]
 
@@ -467,14 +474,14 @@ _TIMELINE = r"""
       }
       let drawn = -1;
       for (let place = first(reach[row], from); place < lane.length && begun[lane[place]] <= to; place++) {
-        const k = lane[place], x = gutter + Math.max(0, begun[k] - from) * per;
-        const right = gutter + (Math.min(to, begun[k] + all.took[k]) - from) * per, size = Math.max(right - x, 1);
+        const k = lane[place], x = Math.floor(gutter + Math.max(0, begun[k] - from) * per);
+        const right = Math.ceil(gutter + (Math.min(to, begun[k] + all.took[k]) - from) * per), size = Math.max(right - x, 1);
         if ((all.verdict[k] === "x" || all.verdict[k] === "r") && (only < 0 || all.node[k] === only)) marked.push([x, size, all.verdict[k]]);
-        if (right < drawn) continue;
+        if (right <= drawn) continue;
         pen.globalAlpha = only < 0 || all.node[k] === only ? 1 : .13;
         pen.fillStyle = kinds[((all.node[k] % 8) + 8) % 8];
         pen.fillRect(x, top, size > 4 ? size - 1 : size, tall);
-        drawn = pen.globalAlpha === 1 ? x + 1 : drawn;
+        if (pen.globalAlpha === 1) drawn = x + 1;
       }
       pen.globalAlpha = 1;
       for (const [x, size, verdict] of marked) {
@@ -584,7 +591,7 @@ _TABLES = r"""
     const rank = ranks.get(row[0]);
     const cells = row.map((cell, column) => {
       if (!column) return make("td", {title: cell}, dot(rank), cell);
-      const text = !cell ? "–" : isTime(column) ? time(cell) : amount(cell);
+      const text = !cell ? "\u2013" : isTime(column) ? time(cell) : amount(cell);
       return make("td", {className: !cell ? "none" : isBad(column) ? "bad" : ""}, text);
     });
     const made = make("tr", {tabIndex: 0, onclick: () => choose(rank)}, ...cells);
@@ -632,7 +639,7 @@ _TABLES = r"""
 
   const [finished, failed, cancelled] = facts.ended, partly = finished + failed + cancelled - new Set(epochs).size;
   const tiles = [[amount(finished), "epochs finished"], [amount(failed), "failed", failed], [amount(cancelled), "cancelled"], [amount(all_letters), "dead letters", all_letters],
-    [amount(facts.busy[0]), "running"], [amount(facts.busy[1]), "startable"], [amount(facts.waiting), "packets waiting"], [facts.span ? time(facts.span) : "–", "first to last"]];
+    [amount(facts.busy[0]), "running"], [amount(facts.busy[1]), "startable"], [amount(facts.waiting), "packets waiting"], [facts.span ? time(facts.span) : "\u2013", "first to last"]];
   find("tiles").append(...tiles.map(([big, small, bad]) => make("div", {className: bad ? "tile bad" : "tile"}, make("b", {}, big), make("span", {className: "soft"}, small))));
   find("attemptsof").textContent = `${plural(many, "attempt")} in ${plural(lanes.length, "lane")}`;
   find("partly").textContent = partly > 0 ? `History has no more of ${plural(partly, "epoch")}. A net with history_file, or with a larger history_max_size, keeps more.` : "";
