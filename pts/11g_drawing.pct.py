@@ -18,6 +18,7 @@
 
 # %%
 #|export
+import re
 from bisect import bisect, insort
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -71,14 +72,23 @@ class Sketch(NamedTuple):
 # %%
 #|export
 def sketch_of(what: Description | Graph) -> Sketch:
-    """The sketch of a description, in the order of its text, or of a graph, which keeps the order of its nodes only."""
+    """The sketch of a description, in the order of its text, or of a graph, which keeps no order: in that of the names."""
     if isinstance(what, Graph):
         ends = ((edge.source, edge.target) for edge in what.edges())
         lines = [Line((a.node_name, a.port_name), (b.node_name, b.port_name)) for a, b in ends]
-        ports = {name: (sorted(node.in_ports), sorted(node.out_ports)) for name, node in what.nodes().items()}
-        return _sketch(ports, sorted(lines))
+        nodes = sorted(what.nodes().items(), key=lambda item: natural(item[0]))
+        sides = {
+            name: (sorted(node.in_ports, key=natural), sorted(node.out_ports, key=natural)) for name, node in nodes
+        }
+        return _sketch(sides, sorted(lines, key=lambda line: [*map(natural, (*line.source, *line.target))]))
     ports = {name: (list(node.in_ports), list(node.out_ports)) for name, node in what.nodes.items()}
     return _sketch(ports, [Line(edge.source, edge.target) for edge in what.edges])
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """What to sort names by, so that number 10 comes after number 9."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(0, int(part[:18]), part) if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def _sketch(ports: Mapping[str, tuple[list[str], list[str]]], lines: list[Line]) -> Sketch:
@@ -671,7 +681,7 @@ class _Placing:
             name: Spot(xs[self.columns[name]], MARGIN + item.y - top, self.widths[name], self.heights[name])
             for name, item in self.items.items()
         }
-        bottom = max((spot.y + spot.height + LANE * self.loops[name] for name, spot in spots.items()), default=0)
+        bottom = MARGIN + max((item.y + item.height for row in self.rows for item in row), default=0) - top
         routes, lanes = list[Route](), Counter[str]()
         for place, line in enumerate(self.sketch.lines):
             a, b = spots[line.source[0]], spots[line.target[0]]

@@ -30,6 +30,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from netrun.core import _told
+from netrun.drawing import natural
 from netrun.show import _DARK, _FONT, _LIGHT, _escaped, picture
 from netrun.views import TimelineRow, one_at_a_time, row_of
 
@@ -74,7 +75,7 @@ def _in_lanes(attempts: Attempts) -> tuple[list[str], list[int]]:
     """The names of the lanes, and the lane of each attempt."""
     groups: dict[str, _Lanes] = defaultdict(_Lanes)
     taken = [(name := row.worker or data["carrier"], groups[name].take(row.begun, row.ended)) for row, data in attempts]
-    order = sorted(groups, key=_natural)
+    order = sorted(groups, key=natural)
     starts, names = dict[str, int](), list[str]()
     for name in order:
         starts[name] = len(names)
@@ -82,21 +83,13 @@ def _in_lanes(attempts: Attempts) -> tuple[list[str], list[int]]:
     return names, [starts[name] + lane for name, lane in taken]
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """So that worker 10 comes after worker 9."""
-    import re
-
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name)]
-
-
 # %%
-from netrun.report import _Lanes, _natural
+from netrun.report import _Lanes
 
 at = datetime.now(UTC)
 lanes, second = _Lanes(), timedelta(seconds=1)
 taken = [lanes.take(at + begin * second, at + end * second) for begin, end in [(0, 3), (1, 2), (2, 4), (3, 5)]]
 assert taken == [0, 1, 1, 0]
-assert sorted(["cpu 10", "cpu 9", "inline"], key=_natural) == ["cpu 9", "cpu 10", "inline"]
 
 # %% [markdown]
 # ## Attempts as columns

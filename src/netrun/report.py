@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from .core import _told
+from .drawing import natural
 from .show import _DARK, _FONT, _LIGHT, _escaped, picture
 from .views import TimelineRow, one_at_a_time, row_of
 
@@ -48,19 +49,12 @@ def _in_lanes(attempts: Attempts) -> tuple[list[str], list[int]]:
     """The names of the lanes, and the lane of each attempt."""
     groups: dict[str, _Lanes] = defaultdict(_Lanes)
     taken = [(name := row.worker or data["carrier"], groups[name].take(row.begun, row.ended)) for row, data in attempts]
-    order = sorted(groups, key=_natural)
+    order = sorted(groups, key=natural)
     starts, names = dict[str, int](), list[str]()
     for name in order:
         starts[name] = len(names)
         names += [name] + [""] * (groups[name].count - 1)
     return names, [starts[name] + lane for name, lane in taken]
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """So that worker 10 comes after worker 9."""
-    import re
-
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name)]
 
 # %% pts/15b_report.pct.py 7
 _VERDICTS = {"finished": "f", "retry": "r", "failed": "x", "cancelled": "c", "given back": "g"}
