@@ -483,9 +483,6 @@ _TIMELINE = r"""
       }
     });
     ticks();
-    chart.dataset.from = from;
-    chart.dataset.to = to;
-    find("view").textContent = many ? `${time(to - from)} in view, from ${time(from)} on` : "";
   }
   function ticks() {
     const pen = canvas(axis, 26), per = scale(), rough = 110 / per, ten = 10 ** Math.floor(Math.log10(rough));
@@ -503,6 +500,8 @@ _TIMELINE = r"""
     from = Math.min(Math.max(0, start), end - span);
     to = from + span;
     tip.hidden = true;
+    Object.assign(chart.dataset, {from, to});
+    find("view").textContent = `${time(to - from)} in view, from ${time(from)} on`;
     ask();
   }
   function zoom(by, x = gutter + (wide - gutter) / 2) {
@@ -639,7 +638,8 @@ _TABLES = r"""
   find("timeline").hidden = !many;
   nodes();
   lines();
-  if (many) draw();
+  show(0, end);
+  draw();
 """
 
 # %% [markdown]

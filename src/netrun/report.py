@@ -370,9 +370,6 @@ _TIMELINE = r"""
       }
     });
     ticks();
-    chart.dataset.from = from;
-    chart.dataset.to = to;
-    find("view").textContent = many ? `${time(to - from)} in view, from ${time(from)} on` : "";
   }
   function ticks() {
     const pen = canvas(axis, 26), per = scale(), rough = 110 / per, ten = 10 ** Math.floor(Math.log10(rough));
@@ -390,6 +387,8 @@ _TIMELINE = r"""
     from = Math.min(Math.max(0, start), end - span);
     to = from + span;
     tip.hidden = true;
+    Object.assign(chart.dataset, {from, to});
+    find("view").textContent = `${time(to - from)} in view, from ${time(from)} on`;
     ask();
   }
   function zoom(by, x = gutter + (wide - gutter) / 2) {
@@ -521,7 +520,8 @@ _TABLES = r"""
   find("timeline").hidden = !many;
   nodes();
   lines();
-  if (many) draw();
+  show(0, end);
+  draw();
 """
 
 # %% pts/15b_report.pct.py 28
