@@ -68,4 +68,4 @@ def opened(path: Path, act: str = "", milliseconds: int = 4_000) -> Page:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.insert(1, "--no-sandbox")
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
-    return Page(done.stdout, re.findall(r'CONSOLE[^"]*"(.*)", source', done.stderr))
+    return Page(done.stdout, re.findall(r'CONSOLE[^"]*"(.*?)", source', done.stderr, re.DOTALL))

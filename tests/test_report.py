@@ -320,6 +320,18 @@ def history_chunk(count, suffix):
 
 
 @needs_browser
+def test_complaints_of_the_page_would_be_heard(net, tmp_path):
+    """An error in a script; and a look at the network, which the page forbids itself."""
+    net.report(tmp_path / "report.html")
+    (error,) = opened(tmp_path / "report.html", "throw new Error('torn');").complaints
+    assert "torn" in error
+    refused = opened(
+        tmp_path / "report.html", "fetch('http://127.0.0.1:9/').catch(() => 0); await wait(50);"
+    ).complaints
+    assert "Content Security Policy" in refused[0]
+
+
+@needs_browser
 def test_a_hundred_thousand_epochs(tmp_path):
     """They are all there, can be zoomed into down to one, and the file stays small."""
     write_report(many_attempts(100_000), tmp_path / "report.html")

@@ -352,16 +352,18 @@ _TIMELINE = r"""
         pen.fillStyle = soft;
         pen.fillText(all.lanes[row].slice(0, 40), 2, top + Math.min(tall, 20) / 2 + 4, gutter - 12);
       }
-      let drawn = -1;
+      let drawn = -1, faint = -1;
       for (let place = first(reach[row], from); place < lane.length && begun[lane[place]] <= to; place++) {
         const k = lane[place], x = Math.floor(gutter + Math.max(0, begun[k] - from) * per);
         const right = Math.ceil(gutter + (Math.min(to, begun[k] + all.took[k]) - from) * per), size = Math.max(right - x, 1);
         if ((all.verdict[k] === "x" || all.verdict[k] === "r") && (only < 0 || all.node[k] === only)) marked.push([x, size, all.verdict[k]]);
-        if (right <= drawn) continue;
-        pen.globalAlpha = only < 0 || all.node[k] === only ? 1 : .13;
+        const isFaint = only >= 0 && all.node[k] !== only;
+        if (right <= (isFaint ? faint : drawn)) continue;
+        pen.globalAlpha = isFaint ? .13 : 1;
         pen.fillStyle = kinds[((all.node[k] % 8) + 8) % 8];
         pen.fillRect(x, top, size > 4 ? size - 1 : size, tall);
-        if (pen.globalAlpha === 1) drawn = x + 1;
+        if (isFaint) faint = x + 1;
+        else drawn = x + 1;
       }
       pen.globalAlpha = 1;
       for (const [x, size, verdict] of marked) {
