@@ -713,3 +713,46 @@ def write_report(net: "Net", path: str | os.PathLike[str]) -> None:
     from netrun.dsl import write_whole
 
     write_whole(path, _page(net))
+
+
+# %% [markdown]
+# ## A report
+#
+# What a page shows of a small net. The text of a value that would end the script ends nothing.
+
+# %%
+import tempfile
+from pathlib import Path
+
+import netrun
+
+
+@netrun.node(retries=1)
+def parse(line: str) -> int:
+    print("parsing", line)
+    return int(line)
+
+
+net = netrun.Net(parse, on_error="continue", meta={"name": "Numbers"})
+net.run(line=["1", "2", "</script>"])
+with tempfile.TemporaryDirectory() as folder:
+    net.report(Path(folder) / "report.html")
+    page = (Path(folder) / "report.html").read_text("utf-8")
+assert "<title>Numbers</title>" in page and page.count("</script>") == 2
+
+from netrun.report import _facts
+
+facts = _facts(net)
+assert facts["attempts"]["verdict"] == "ffrx" and facts["log"]["text"][0] == "parsing 1"
+print(facts["rows"], facts["letters"][0]["error"], sep="\n")
+
+# %% [markdown]
+# A file that cannot be written is an error of the system, and what was there is there.
+
+# %%
+try:
+    net.report("/no/such/folder/report.html")
+except OSError as error:
+    print(error)
+else:
+    raise AssertionError("written")

@@ -279,11 +279,12 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [10b_making](nbs/10b_making.ipynb), [10c_factories](nbs/10c_factories.ipynb) | node templates, and those that come with netrun |
 # | [11_expressions](nbs/11_expressions.ipynb) | salvo conditions as text |
 # | [11b_places](nbs/11b_places.ipynb), [11c_description](nbs/11c_description.ipynb), [11d_reading](nbs/11d_reading.ipynb), [11e_writing](nbs/11e_writing.ipynb), [11f_dsl](nbs/11f_dsl.ipynb) | nets as TOML: where things stand, reading, writing, `NetDefinition` |
-# | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | drawings of a text; its JSON Schema |
+# | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | what is drawn of a net, folded and laid out; the JSON Schema of a text |
 # | [12_net](nbs/12_net.ipynb) | the face |
 # | [13_states](nbs/13_states.ipynb), [13b_folders](nbs/13b_folders.ipynb), [13c_checkpoint](nbs/13c_checkpoint.ipynb) | a net at rest as data, on disk, and back; nets that save themselves |
 # | [13d_faults](nbs/13d_faults.ipynb) | what can break, and what is promised then |
 # | [14_flows](nbs/14_flows.ipynb), [14b_build](nbs/14b_build.ipynb) | nets from functions: `@node`, `>>`, `Flow` |
+# | [15_show](nbs/15_show.ipynb), [15b_report](nbs/15b_report.ipynb) | pictures of nets; the report of what a net has done |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
 #
 # | example | about |
@@ -312,6 +313,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | history in memory and in a file, logs of prints, timelines, lineage, traces for Perfetto, OpenTelemetry | works |
 # | port types, checked when values are consumed and loaded, and against each other | works |
 # | nets as TOML, salvo expressions, factories, the command line | works |
+# | pictures in Jupyter and in files, `net.report("report.html")` | works |
 # | checkpoints, nets that save themselves, `netrun run --checkpoint` | works |
 #
 # ## What it costs
