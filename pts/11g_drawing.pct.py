@@ -334,9 +334,17 @@ def fold(sketch: Sketch, most: int | None = 60) -> Sketch:
         elif groups := _alike(sketch):
             sketch = _folded(sketch, groups, _ALIKE)
         else:
-            sketch = _folded(sketch, _by_column(sketch, most), _SOME)
-            break
+            return _with_few_ports(_folded_by_column(sketch, most))
     return _with_few_ports(sketch)
+
+
+def _folded_by_column(sketch: Sketch, most: int) -> Sketch:
+    """The sketch with what is too much of its columns folded; with the more of it, the more tangled it is."""
+    folded = _folded(sketch, _by_column(sketch, most), _SOME)
+    while len(folded.lines) > 3 * len(folded.boxes) and most > 8:
+        most //= 2
+        folded = _folded(sketch, _by_column(sketch, most), _SOME)
+    return folded
 
 
 def _neighbours(sketch: Sketch) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
@@ -574,7 +582,51 @@ def height_of(box: Box, has_foot: bool) -> float:
 #|export
 def layout(sketch: Sketch, widths: Mapping[str, float], has_foot: bool = False) -> Layout:
     """Where each box of a sketch stands, and how the lines run. `widths`: of each box. `has_foot`: whether boxes have one."""
-    return _Placing(sketch, widths, has_foot).layout()
+    placed = [_Placing(part, widths, has_foot).layout() for part in _parts(sketch)]
+    return _packed(sorted(placed, key=lambda part: len(part.spots) == 1))
+
+
+# %% [markdown]
+# Parts that no line joins are laid out each by itself, and set in rows, like words; nodes that stand alone come last.
+
+
+# %%
+#|exporti
+_PAGE = 1_100  # about how wide rows are
+
+
+def _parts(sketch: Sketch) -> list[Sketch]:
+    """The parts of a sketch that no line joins."""
+    before, behind = _neighbours(sketch)
+    part_of: dict[str, Sketch] = {}
+    for first in sketch.boxes:
+        found, part = [first], Sketch({}, [])
+        while found:
+            name = found.pop()
+            if name not in part_of:
+                part_of[name] = part
+                found += (before[name] | behind[name]) - part_of.keys()
+    for name, box in sketch.boxes.items():
+        part_of[name].boxes[name] = box
+    for line in sketch.lines:
+        part_of[line.source[0]].lines.append(line)
+    return list({id(part): part for part in part_of.values()}.values())
+
+
+def _packed(parts: list[Layout]) -> Layout:
+    """The layouts as one."""
+    spots, routes, right, bottom = dict[str, Spot](), list[Route](), float(2 * MARGIN), float(2 * MARGIN)
+    page, x, y = max([_PAGE, *(part.width for part in parts)]), 0.0, 0.0
+    for part in parts:
+        if x and x + part.width > page:
+            x, y = 0.0, bottom - MARGIN
+        for name, spot in part.spots.items():
+            spots[name] = spot._replace(x=spot.x + x, y=spot.y + y)
+        for route in part.routes:
+            routes.append(route._replace(points=[(a + x, b + y) for a, b in route.points]))
+        right, bottom = max(right, x + part.width), max(bottom, y + part.height)
+        x += part.width
+    return Layout(spots, routes, right, bottom)
 
 
 # %%

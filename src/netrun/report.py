@@ -189,7 +189,7 @@ def _facts(net: "Net") -> dict[str, Any]:
 
     status = net.poll()
     attempts = one_at_a_time([(row_of(data), data) for data in net.history._told_attempts()])
-    ranks = {name: rank for rank, name in enumerate(status.nodes)}
+    ranks = {name: rank for rank, name in enumerate(sorted(status.nodes, key=natural))}
     letters = list(net.dead_letter_queue)
     ended = max((row.ended for row, _ in attempts), default=None)
     return {

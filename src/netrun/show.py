@@ -246,7 +246,7 @@ def _box(name: str, box: Box, spot: Spot, scene: Scene | None, joined: set[tuple
     if actor is not None:
         yield f'<circle cx="{x + 15:g}" cy="{y + HEAD / 2:g}" r="4" class="{state}"/>'
         left, room = x + 26, width - 38 - (34 if actor.letters else 0)
-    yield _text(title_of(box), left, y + HEAD / 2 + 4.5, 13, "name ink", room=room)
+    yield _text(_title(box, room), left, y + HEAD / 2 + 4.5, 13, "name ink")
     if actor is not None and actor.letters:
         yield Pill(f"✕ {_amount(actor.letters)}", x + width - 8, y + HEAD / 2, "failed", "end").drawn()
     for side, ports in (("in", box.inputs), ("out", box.outputs)):
@@ -258,6 +258,13 @@ def _box(name: str, box: Box, spot: Spot, scene: Scene | None, joined: set[tuple
         at = y + HEAD + (ROW * rows + PAD if rows else 0)
         yield _text(_numbers(box, actor), x + 12, at + FOOT / 2 + 1, 10.5, "soft", room=width - 20)
     yield "</g>"
+
+
+def _title(box: Box, room: float) -> str:
+    """What a box is called, cut to fit; how many nodes it has is told in any case."""
+    told = title_of(box)
+    names, mark, number = told.rpartition(" (") if len(box.members) > 1 else (told, "", "")
+    return _cut(names, 13, room - _width(mark + number, 13)) + mark + number
 
 
 def _port(
