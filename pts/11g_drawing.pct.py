@@ -555,6 +555,8 @@ class Layout(NamedTuple):
     height: float
 
 
+# %%
+#|exporti
 class _Item:
     """A box or a bend in a column. `y` is its upper edge."""
 

@@ -106,27 +106,13 @@ def scene_of(net: "Net") -> Scene:
     actors = {
         name: Actor(nodes[name], letters[name], task.exec_node_func is not None) for name, task in net._tasks.items()
     }
-    scene = Scene(actors, Counter(), Counter(), Counter())
-    for name, door in net._ledger.doors.items():
-        for port, gate in door.gates.items():
-            scene.at_ports["in", (name, port)] = len(gate.packets)
-            for wire in gate.wires:
-                _count_wire(scene, wire, len(wire.line))
-        for port, out in door.outs.items():
-            if hasattr(out, "packets"):  # an outlet
-                scene.at_ports["out", (name, port)] = len(out.packets)
-        for arrived in list(door.inbox):
-            packets = arrived if isinstance(arrived, list) else [arrived]
-            _count_wire(scene, packets[0]._place, len(packets))
-    return scene
+    crowds = net._ledger.crowds()
+    at_ports = _on("in", crowds.inside) | _on("out", crowds.outlets)
+    return Scene(actors, at_ports, _on("in", crowds.outside), crowds.edges)
 
 
-def _count_wire(scene: Scene, wire: Any, packets: int) -> None:
-    if wire.edge is None:
-        scene.outside["in", (wire.gate.door.node_name, wire.gate.port)] += packets
-    else:
-        a, b = wire.edge.source, wire.edge.target
-        scene.on_lines[(a.node_name, a.port_name), (b.node_name, b.port_name)] += packets
+def _on(side: Side, crowds: Counter[Place]) -> Counter[tuple[Side, Place]]:
+    return Counter({(side, place): packets for place, packets in crowds.items()})
 
 
 # %% [markdown]
@@ -493,6 +479,9 @@ def _legend(states: list[str], y: float) -> Iterator[str]:
 
 # %% [markdown]
 # ## A picture of anything
+#
+# What Jupyter is given has the picture as an image within HTML first: JupyterLab would show the Mermaid text in place of plain
+# SVG, without colours and numbers.
 
 
 # %%

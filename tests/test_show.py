@@ -125,6 +125,28 @@ def test_a_full_port_keeps_packets_on_the_edge():
     assert pills(picture(alone)) == ["2 + 12k"]
 
 
+def test_every_packet_that_waits_is_somewhere():
+    """In the middle of a burst too, when most have not come to their port yet."""
+    seen = []
+
+    def bursts(ctx, packets):
+        ctx.consume_packet(packets["in"][0])
+        for k in range(20_000):
+            ctx.send("out", k)
+
+    def looks(ctx, packets):
+        if ctx.consume_packet(packets["in"][0]) % 4_000 == 0:
+            inside, outside, edges, _ = net._ledger.crowds()
+            waits = net.poll().nodes["B"].waiting_packets
+            seen.append((waits, inside["B", "in"] + outside["B", "in"] + edges[("A", "out"), ("B", "in")]))
+
+    net = build(chain("A", "B"), A=bursts, B=looks)
+    net.run({"A.in": [1]})
+    assert len(seen) == 5
+    assert max(seen)[0] > 1_000
+    assert all(waits == found for waits, found in seen)
+
+
 def test_what_is_folded_is_counted_together():
     """A hundred branches of which one fails."""
     names = [f"W{k}" for k in range(100)]

@@ -411,7 +411,7 @@ class Layout(NamedTuple):
     width: float
     height: float
 
-
+# %% pts/11g_drawing.pct.py 23
 class _Item:
     """A box or a bend in a column. `y` is its upper edge."""
 
@@ -434,13 +434,13 @@ def height_of(box: Box, has_foot: bool) -> float:
     rows = max(len(box.inputs), len(box.outputs))
     return HEAD + (ROW * rows + PAD if rows else 0) + (FOOT if has_foot else 0)
 
-# %% pts/11g_drawing.pct.py 23
+# %% pts/11g_drawing.pct.py 24
 def layout(sketch: Sketch, widths: Mapping[str, float], has_foot: bool = False) -> Layout:
     """Where each box of a sketch stands, and how the lines run. `widths`: of each box. `has_foot`: whether boxes have one."""
     placed = [_Placing(part, widths, has_foot).layout() for part in _parts(sketch)]
     return _packed(sorted(placed, key=lambda part: len(part.spots) == 1))
 
-# %% pts/11g_drawing.pct.py 25
+# %% pts/11g_drawing.pct.py 26
 _PAGE = 1_100  # about how wide rows are
 
 
@@ -477,7 +477,7 @@ def _packed(parts: list[Layout]) -> Layout:
         x += part.width
     return Layout(spots, routes, right, bottom)
 
-# %% pts/11g_drawing.pct.py 26
+# %% pts/11g_drawing.pct.py 27
 class _Placing:
     """Places the parts of a sketch."""
 
@@ -602,7 +602,7 @@ class _Placing:
         height = bottom + (LANE * (lanes[""] + 0.5) if lanes[""] else 0) + MARGIN
         return Layout(spots, routes, max(x - GAP, MARGIN) + MARGIN, height)
 
-# %% pts/11g_drawing.pct.py 28
+# %% pts/11g_drawing.pct.py 29
 def _mean(ends: list[tuple[_Item, float, float]], other: float) -> float:
     """The mean height of the other ends."""
     return sum(item.y + far for item, _, far in ends) / len(ends) if ends else other
