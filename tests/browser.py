@@ -46,8 +46,9 @@ class Page(HTMLParser):
                 self.texts[name] += data
 
 
-def opened(path: Path, act: str = "", milliseconds: int = 4_000) -> Page:
-    """A page when its scripts have run. `act`: a script of the test's, run when the page's own have; it may `await`."""
+def opened(path: Path, act: str = "", is_dark: bool = False, milliseconds: int = 4_000) -> Page:
+    """A page when its scripts have run, seen by somebody who prefers light or dark. `act`: a script of the test's, run
+    when the page's own have; it may `await`."""
     page, profile = path.with_suffix(".acted.html"), path.with_suffix(".profile")
     wait = "const wait = ms => new Promise(done => setTimeout(done, ms)), find = id => document.getElementById(id);"
     caught = "catch (error) { console.error(error.stack) }"
@@ -62,6 +63,7 @@ def opened(path: Path, act: str = "", milliseconds: int = 4_000) -> Page:
         "--enable-logging=stderr",
         f"--user-data-dir={profile}",
         f"--virtual-time-budget={milliseconds}",
+        f"--blink-settings=preferredColorScheme={0 if is_dark else 1}",
         "--dump-dom",
         page.as_uri(),
     ]

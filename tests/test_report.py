@@ -320,6 +320,21 @@ def history_chunk(count, suffix):
 
 
 @needs_browser
+@pytest.mark.parametrize("is_dark", [False, True])
+def test_light_and_dark(net, tmp_path, is_dark):
+    """The page, the picture and the timeline are what the reader prefers."""
+    net.report(tmp_path / "report.html")
+    act = """
+    const seen = [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color,
+        getComputedStyle(document.querySelector(".netrun > rect")).fill];
+    document.body.dataset.said = seen.map(colour => Math.max(...colour.match(/\\d+/g).map(Number)) < 128);
+    """
+    page = opened(tmp_path / "report.html", act, is_dark)
+    dark = re.search(r'data-said="([^"]*)"', page.dom)[1].split(",")
+    assert dark == (["true", "false", "true"] if is_dark else ["false", "true", "false"])
+
+
+@needs_browser
 def test_complaints_of_the_page_would_be_heard(net, tmp_path):
     """An error in a script; and a look at the network, which the page forbids itself."""
     net.report(tmp_path / "report.html")

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from netrun import ConfigError, Edge, Flow, Graph, Net, NetDefinition, PortRef, PortType, node, picture
-from netrun.show import STATES, scene_of
+from netrun.show import _DARK, _LIGHT, STATES, scene_of
 from tests.graphs import edge
 from tests.nets import build, chain, collects, join, maps, python
 from tests.nets import node as sim_node
@@ -315,6 +315,26 @@ def test_what_is_no_net_is_refused():
         picture(3)
     with pytest.raises(ConfigError, match="Write @node above it"):
         picture(print)
+
+
+def contrast(one, other):
+    """How much two colours differ, from 1 to 21, as the WCAG count it."""
+
+    def light(colour):
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+        red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    less, more = sorted([light(one), light(other)])
+    return (more + 0.05) / (less + 0.05)
+
+
+@pytest.mark.parametrize("colours", [_LIGHT, _DARK], ids=["light", "dark"])
+def test_everything_can_be_read(colours):
+    """Text on its ground, and the colours of states."""
+    for ground in ("ground", "box"):
+        assert min(contrast(colours[text], colours[ground]) for text in ("ink", "soft")) >= 4.5
+        assert min(contrast(colours[state], colours[ground]) for state in STATES if state != "never ran") >= 3
 
 
 def test_a_net_that_runs_in_the_background_is_drawn():
