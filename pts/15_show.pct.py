@@ -115,6 +115,22 @@ def _on(side: Side, crowds: Counter[Place]) -> Counter[tuple[Side, Place]]:
     return Counter({(side, place): packets for place, packets in crowds.items()})
 
 
+# %%
+import netrun
+from netrun.show import scene_of
+
+
+@netrun.node
+def join(left: int, right: int) -> int:
+    return left + right
+
+
+waiting = netrun.Net(join)
+waiting.run(left=[1, 2, 3], right=[4])
+scene = scene_of(waiting)
+assert scene.actors["join"].state == "finished" and scene.actors["join"].status.finished == 1
+assert scene.at_ports["in", ("join", "left")] == 2 and scene.at_ports["in", ("join", "right")] == 0
+
 # %% [markdown]
 # What is folded in a sketch is folded here too. A folded node does what any of its members does.
 
@@ -367,6 +383,13 @@ class Pill(NamedTuple):
         number = _text(self.text, left + width / 2, self.y + 3.8, 10.5, "name ground", "middle")
         return f'<rect {place} class="{self.kind}"/>{number}'
 
+
+# %%
+from netrun.show import _numbers, _title
+
+one, many = Box((), (), ("Parse",)), Box((), (), tuple(f"Parse{n}" for n in range(30)), "alike")
+assert _numbers(one, Actor(NodeStatus(running=2, finished=12_345))) == "2 running, 12.3k finished"
+assert _title(one, 100) == "Parse" and _title(many, 120).endswith("… (30 alike)")
 
 # %% [markdown]
 # ## Lines

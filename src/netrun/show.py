@@ -88,7 +88,7 @@ def scene_of(net: "Net") -> Scene:
 def _on(side: Side, crowds: Counter[Place]) -> Counter[tuple[Side, Place]]:
     return Counter({(side, place): packets for place, packets in crowds.items()})
 
-# %% pts/15_show.pct.py 6
+# %% pts/15_show.pct.py 7
 def folded_scene(scene: Scene, sketch: Sketch) -> Scene:
     """The scene by the boxes, ports and lines of a sketch."""
     ways = sketch.ways
@@ -115,7 +115,7 @@ def _together(actors: Iterable[Actor]) -> Actor:
     letters = sum(actor.letters for actor in every)
     return Actor(NodeStatus(*sums), letters, all(actor.has_function for actor in every))
 
-# %% pts/15_show.pct.py 8
+# %% pts/15_show.pct.py 9
 _LIGHT = {
     "ground": "#ffffff",
     "box": "#f8fafc",
@@ -158,7 +158,7 @@ def _rules(colours: dict[str, str]) -> str:
         f".netrun .{name}{{fill:{colour}}}.netrun .s-{name}{{stroke:{colour}}}" for name, colour in classes.items()
     )
 
-# %% pts/15_show.pct.py 10
+# %% pts/15_show.pct.py 11
 def _escaped(text: str) -> str:
     from html import escape
 
@@ -195,7 +195,7 @@ def _amount(number: int) -> str:
             return f"{number / (1_000_000 if unit == 'M' else 1_000):.3g}{unit}"
     return f"{number:,}"
 
-# %% pts/15_show.pct.py 13
+# %% pts/15_show.pct.py 14
 def _numbers(box: Box, actor: Actor) -> str:
     """The line at the foot of a box."""
     names = ["running", "startable", "retrying", "failed", "cancelled", "finished"]
@@ -294,7 +294,7 @@ class Pill(NamedTuple):
         number = _text(self.text, left + width / 2, self.y + 3.8, 10.5, "name ground", "middle")
         return f'<rect {place} class="{self.kind}"/>{number}'
 
-# %% pts/15_show.pct.py 15
+# %% pts/15_show.pct.py 17
 def _path(route: Route) -> str:
     """A line, with the head of an arrow."""
     (x, y), *others = route.points
@@ -352,7 +352,7 @@ def _told_waiting(here: int, outside: int) -> str:
     """How many packets wait at a port, and how many before it."""
     return " + ".join([_amount(here)] * bool(here or outside) + [_amount(outside)] * bool(outside))
 
-# %% pts/15_show.pct.py 17
+# %% pts/15_show.pct.py 19
 def svg(sketch: Sketch, scene: Scene | None = None) -> str:
     """A sketch as an SVG picture; with a scene, what is going on in it."""
     scene = None if scene is None else folded_scene(scene, sketch)
@@ -380,7 +380,7 @@ def svg(sketch: Sketch, scene: Scene | None = None) -> str:
         parts += [*(pill.drawn() for pill in pills), *_legend(legend, height - MARGIN)]
     return "\n".join([*parts, "</svg>"])
 
-# %% pts/15_show.pct.py 18
+# %% pts/15_show.pct.py 20
 def _legend(states: list[str], y: float) -> Iterator[str]:
     """What the colours mean."""
     x = float(MARGIN)
@@ -389,7 +389,7 @@ def _legend(states: list[str], y: float) -> Iterator[str]:
         yield _text(state, x + 14, y + 4, 11, "soft")
         x += _width(state, 11) + 32
 
-# %% pts/15_show.pct.py 20
+# %% pts/15_show.pct.py 22
 class Picture:
     """A net as a picture: `svg` and `mermaid` are its texts. Ends a cell of Jupyter well. See `picture`."""
 
@@ -448,7 +448,7 @@ def _sketch(what: Any) -> Sketch:
 
     return sketch_of(assembled(what).graph)
 
-# %% pts/15_show.pct.py 22
+# %% pts/15_show.pct.py 24
 def draw_graphs(ipython: Any) -> None:
     """Let graphs draw themselves in an IPython shell."""
     ipython.display_formatter.mimebundle_formatter.for_type(Graph, lambda graph: picture(graph)._repr_mimebundle_())
