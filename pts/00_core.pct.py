@@ -365,11 +365,13 @@ class EpochLimitReached(NetrunRuntimeError):
 #|export
 @dataclass(frozen=True, slots=True)
 class GraphFinding:
-    """One thing that is wrong with a graph: its `kind`, a `message` for people, and `details` by name."""
+    """One thing that is wrong with a graph: its `kind`, a `message` for people, and `details` by name. `place` says where
+    that is in a text, if the graph comes from one."""
 
     kind: str
     message: str
     details: dict[str, Any]
+    place: str = ""
 
 
 class GraphError(NetrunRuntimeError, ValueError):
@@ -380,8 +382,10 @@ class GraphError(NetrunRuntimeError, ValueError):
         self.findings = findings
 
     def __str__(self) -> str:
-        lines = "".join(f"\n  - {finding.message} ({finding.kind})" for finding in self.findings)
-        return f"the graph cannot be run, {len(self.findings)} finding(s):{lines}"
+        places = (finding.place and f"\n    {finding.place}" for finding in self.findings)
+        lines = (f"\n  - {finding.message} ({finding.kind})" for finding in self.findings)
+        told = "".join(map("".join, zip(lines, places, strict=True)))
+        return f"the graph cannot be run, {len(self.findings)} finding(s):{told}"
 
 
 # %% [markdown]
@@ -404,8 +408,15 @@ class DslFinding(NamedTuple):
         """The finding with its place, for people."""
         if self.line is None:
             return f"{source}: {self.message}" if source else self.message
-        place = f"{source}:{self.line}:{self.column}" if source else f"line {self.line}, column {self.column}"
-        return f"{place}: {self.message}" + "".join(f"\n    {line}" for line in self.snippet.split("\n"))
+        return f"{self.place(source)}: {self.message}{self.lines()}"
+
+    def place(self, source: str | None = None) -> str:
+        """The line and column."""
+        return f"{source}:{self.line}:{self.column}" if source else f"line {self.line}, column {self.column}"
+
+    def lines(self) -> str:
+        """The line itself and the caret, indented."""
+        return "".join(f"\n    {line}" for line in self.snippet.split("\n"))
 
 
 class DslError(NetrunRuntimeError, ValueError):
@@ -427,14 +438,16 @@ class ExpressionError(DslError):
 
 
 class FactoryError(NetrunRuntimeError, ValueError):
-    """A factory, `path`, cannot make a node. Where its code raised, that is the `__cause__`."""
+    """A factory, `path`, cannot make a node. Where its code raised, that is the `__cause__`. In a text, `findings` has all
+    such nodes, each with its place; `path` and `what` are of the first."""
 
-    def __init__(self, path: str, what: str) -> None:
+    def __init__(self, path: str, what: str, findings: Sequence[DslFinding] = (), source: str | None = None) -> None:
         super().__init__(path, what)
-        self.path, self.what = path, what
+        self.path, self.what, self.findings, self.source = path, what, list(findings), source
 
     def __str__(self) -> str:
-        return f"factory {self.path!r}: {self.what}"
+        told = "\n".join(finding.told(self.source) for finding in self.findings)
+        return told or f"factory {self.path!r}: {self.what}"
 
 
 class ImportPathError(NetrunRuntimeError, ImportError):
