@@ -70,7 +70,7 @@ class Sketch(NamedTuple):
 
 
 # %%
-#|export
+#|exporti
 def sketch_of(what: Description | Graph) -> Sketch:
     """The sketch of a description, in the order of its text, or of a graph, which keeps no order: in that of the names."""
     if isinstance(what, Graph):
@@ -214,7 +214,7 @@ assert tree(diamond).splitlines()[1] == "└─ file ─> file Parse"
 
 
 # %%
-#|export
+#|exporti
 def mermaid(sketch: Sketch) -> str:
     """The net as a Mermaid flowchart."""
     plan = plan_of(sketch)
@@ -581,7 +581,7 @@ def height_of(box: Box, has_foot: bool) -> float:
 
 
 # %%
-#|export
+#|exporti
 def layout(sketch: Sketch, widths: Mapping[str, float], has_foot: bool = False) -> Layout:
     """Where each box of a sketch stands, and how the lines run. `widths`: of each box. `has_foot`: whether boxes have one."""
     placed = [_Placing(part, widths, has_foot).layout() for part in _parts(sketch)]

@@ -460,7 +460,7 @@ def _told_waiting(here: int, outside: int) -> str:
 
 
 # %%
-#|export
+#|exporti
 def svg(sketch: Sketch, scene: Scene | None = None) -> str:
     """A sketch as an SVG picture; with a scene, what is going on in it."""
     scene = None if scene is None else folded_scene(scene, sketch)
@@ -574,7 +574,7 @@ def _sketch(what: Any) -> Sketch:
 
 
 # %%
-#|export
+#|exporti
 def draw_graphs(ipython: Any) -> None:
     """Let graphs draw themselves in an IPython shell."""
     ipython.display_formatter.mimebundle_formatter.for_type(Graph, lambda graph: picture(graph)._repr_mimebundle_())

@@ -707,7 +707,7 @@ def _page(net: "Net") -> str:
 
 
 # %%
-#|export
+#|exporti
 def write_report(net: "Net", path: str | os.PathLike[str]) -> None:
     """Write the report of a net to a file: see `Net.report`."""
     from netrun.dsl import write_whole

@@ -51,6 +51,7 @@ if TYPE_CHECKING:  # nets of functions and nets as text are imported when they a
     from netrun.functions import Outputs as Outputs
     from netrun.functions import Skip as Skip
     from netrun.paths import resolve_path as resolve_path
+    from netrun.show import Picture as Picture
     from netrun.show import picture as picture
 
 _LATER = {
@@ -65,6 +66,7 @@ _LATER = {
     "format_salvo_condition": "netrun.expressions",
     "parse_salvo_condition": "netrun.expressions",
     "resolve_path": "netrun.paths",
+    "Picture": "netrun.show",
     "picture": "netrun.show",
 }
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # nets of functions and nets as text are imported when they a
     from .functions import Outputs as Outputs
     from .functions import Skip as Skip
     from .paths import resolve_path as resolve_path
+    from .show import Picture as Picture
     from .show import picture as picture
 
 _LATER = {
@@ -56,6 +57,7 @@ _LATER = {
     "format_salvo_condition": "netrun.expressions",
     "parse_salvo_condition": "netrun.expressions",
     "resolve_path": "netrun.paths",
+    "Picture": "netrun.show",
     "picture": "netrun.show",
 }
 
