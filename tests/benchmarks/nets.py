@@ -1,6 +1,7 @@
 """What is measured: the same packets and epochs in a `netrun.Net`, with values and node functions."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Iterator
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time, sleep
@@ -66,6 +67,22 @@ def through_chain(hops: int, packets: int, sources: int = 1, by_words: bool = Fa
     for name in middle if options else ():
         net.set_node_config(name, **options)
     return _from_source(net, source, sources)
+
+
+def reported(hops: int, packets: int, path: str, options: dict[str, Any]) -> tuple[float, int]:
+    """A report of a net that has run: seconds, and bytes."""
+    source, *middle, sink = chain_names(hops)
+    functions = {source: emit_by_send(packets), **dict.fromkeys(middle, process_by_send), sink: take}
+    net = Net(chain(hops), **options)
+    for name, func in functions.items():
+        net.set_node_exec(name, func)
+    net.inject_source_epoch(source)
+    net.start()
+    begun = perf_counter()
+    net.report(path)
+    taken = perf_counter() - begun
+    net.stop()
+    return taken, os.path.getsize(path)
 
 
 def through_diamond(packets: int) -> Workload:
