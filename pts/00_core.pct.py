@@ -372,6 +372,10 @@ class GraphFinding:
     details: dict[str, Any]
 
 
+class GraphWarning(UserWarning):
+    """Something in a graph can never work, or only with values that are injected: see `Net(check=...)`."""
+
+
 class GraphError(NetrunRuntimeError, ValueError):
     """The graph cannot be run. `findings` lists everything that is wrong with it."""
 
@@ -566,10 +570,10 @@ class NodeConfig:
         if "retry_on" in options:
             options["retry_on"] = _exception_classes(options["retry_on"])
         config = replace(self, **options)
-        config.check()
+        config.verify()
         return config
 
-    def check(self) -> None:
+    def verify(self) -> None:
         """Raise `ConfigError` unless the options make sense, each and together."""
         for name in ("defer_net_actions", "dead_letter_queue", "capture_stdout", "echo_stdout"):
             if not isinstance(getattr(self, name), bool):
@@ -659,6 +663,7 @@ def _exception_classes(given: Any) -> tuple[type[BaseException], ...] | None:
 class NetConfig:
     """The options of a net, see `Net`."""
 
+    check: str | bool | None = "warn"  # None and False are the same; a text has only False
     on_error: str = "raise"
     error_callback: Callable[..., Any] | None = None
     consumed_packet_storage: bool = False
@@ -685,11 +690,13 @@ class NetConfig:
     def of(cls, named: Mapping[str, Any]) -> Self:
         """The options among these names and values, checked. Raises `ConfigError`."""
         config = cls(**{field.name: named[field.name] for field in fields(cls)})
-        config.check()
+        config.verify()
         return config
 
-    def check(self) -> None:
+    def verify(self) -> None:
         """Raise `ConfigError` unless each makes sense by itself."""
+        if self.check not in ("warn", "error", None, False):
+            raise ConfigError(f"check is 'warn', 'error' or None, not {self.check!r}.")
         if self.on_error not in ("continue", "pause", "raise"):
             raise ConfigError(f"on_error is 'continue', 'pause' or 'raise', not {self.on_error!r}.")
         for name in ("error_callback", "dead_letter_callback"):

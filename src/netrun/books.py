@@ -330,6 +330,14 @@ class Counts(NamedTuple):
     cancelled: int
 
 
+class PortCounts(NamedTuple):
+    """The packets that wait at an input port, and those in line for it: on its edges, and injected ones."""
+
+    here: int
+    on_edges: int
+    injected: int
+
+
 class Queue(Injection):
     """The startable epochs, in order."""
 
@@ -385,6 +393,11 @@ class Queue(Injection):
                 )
                 for name, door in self.doors.items()
             }
+
+    def census(self) -> tuple[dict[str, Counts], dict[str, dict[str, PortCounts]]]:
+        """`counts`, and of the same moment what waits at each input port of each node."""
+        with self._lock:
+            return self.counts(), {name: _port_counts(door) for name, door in self.doors.items()}
 
     def startable(self, node_name: str | None = None) -> list[str]:
         """The ids of the epochs that could start, oldest first; of one node, if it is named."""
@@ -451,6 +464,18 @@ class Queue(Injection):
         else:
             self._shelved.discard(door)
         return epoch
+
+
+def _port_counts(door: Door) -> dict[str, PortCounts]:
+    """What waits at each input port of a door."""
+    behind: Counter[Any] = Counter()
+    for some in door.inbox:
+        behind.update([packet._place for packet in some] if isinstance(some, list) else [some._place])
+    counts = {}
+    for port, gate in door.gates.items():
+        injected, *edges = (len(wire.line) + behind[wire] for wire in gate.wires)
+        counts[port] = PortCounts(len(gate.packets), sum(edges), injected)
+    return counts
 
 
 def _number(epoch: Epoch) -> int:

@@ -5,7 +5,7 @@ __all__ = ['Control', 'NetState', 'NetStatus', 'NodeStatus', 'status_of']
 # %% pts/09_control.pct.py 2
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
@@ -14,8 +14,10 @@ from math import inf
 from threading import TIMEOUT_MAX, Condition, RLock, Thread
 from typing import Any, TypeVar
 
+from .books import Counts
 from .core import NetNotPausedError, NetStateError, NodeExecutionFailed, check_number
 from .driver import Driver, Host, ThreadHost, finish, is_cancelled, raise_first, run_now
+from .execution import Engine, Retry
 from .signals import Guard
 
 # %% pts/09_control.pct.py 3
@@ -588,23 +590,28 @@ class NetStatus(NodeStatus):
     pools: dict[str, Any] = field(default_factory=dict)  # of name to `PoolStatus`
 
 # %% pts/09_control.pct.py 16
+def node_statuses(engine: Engine, retries: Iterable[Retry], counts: Mapping[str, Counts]) -> dict[str, NodeStatus]:
+    """The status of each node, of these retries and counts."""
+    retrying = Counter(retry.attempt.task.node_name for retry in retries)
+    return {
+        name: NodeStatus(
+            max(0, its.live - retrying[name]),
+            its.startable,
+            retrying[name],
+            its.waiting_packets,
+            its.finished,
+            failed := engine.tasks[name].failed,
+            its.cancelled - failed,
+        )
+        for name, its in counts.items()
+    }
+
+# %% pts/09_control.pct.py 17
 def status_of(control: Control) -> NetStatus:
     """What a net is doing now. From any thread."""
-    engine, ledger = control._engine, control._engine.ledger
+    engine = control._engine
     rises, was_at_rest = control._rises, control._is_at_rest()
-    retrying = Counter(retry.attempt.task.node_name for retry in engine.waiting_retries())
-    nodes = {
-        name: NodeStatus(
-            max(0, counts.live - retrying[name]),
-            counts.startable,
-            retrying[name],
-            counts.waiting_packets,
-            counts.finished,
-            failed := engine.tasks[name].failed,
-            counts.cancelled - failed,
-        )
-        for name, counts in ledger.counts().items()
-    }
+    nodes = node_statuses(engine, engine.waiting_retries(), engine.ledger.counts())
     sums: dict[str, Any] = {name: sum(getattr(node, name) for node in nodes.values()) for name in NodeStatus.__slots__}
     with control._lock:
         state, paused_by = control.state, engine.paused_by

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 
 from netrun_sim import Graph
 
+from .checks import check_graph
 from .control import Control, NetState, NetStatus, status_of
 from .core import ConfigError, NetConfig, NodeConfig, NodeExecutionFailed, unknown_name, write_ref
 from .driver import Driver, MonotonicClock, Stage, is_async, is_generator
@@ -129,6 +130,7 @@ class Nodes:
         self,
         graph: "Graph | Flow | FunctionNode[..., Any]",
         *,
+        check: str | bool | None = "warn",
         consumed_packet_storage: bool = False,
         consumed_packet_storage_limit: int | None = None,
         packet_storage_path: str | os.PathLike[str] | None = None,
@@ -151,6 +153,7 @@ class Nodes:
         checkpoint_every: float | str | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> None:
+        check = check or False  # as a text has it
         self._config = NetConfig.of(locals())
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
         assembly = None
@@ -164,6 +167,8 @@ class Nodes:
         self._built: dict[str, tuple[Any, ...]] = {}
         self._overridden: set[str] = set()
         self._ledger = Ledger(graph, values)
+        if check:
+            check_graph(graph, str(check))
         self._tasks = {name: Task(name, NodeConfig()) for name in self._ledger.doors}
         self._options = {name: task.config for name, task in self._tasks.items()}  # a task has them when it is its turn
         self._engine = Engine(self._ledger, self._tasks)
@@ -468,6 +473,9 @@ class Net(Contents):
     """A graph that runs.
 
     graph: a `netrun_sim` graph, or what `@node` and `>>` make of functions. One that cannot be run raises `GraphError` with every finding.
+    check: what is done about what can never work in it, such as a condition that asks for more packets than its port has
+        slots for. "warn": one `GraphWarning` with all of it; "error": `GraphError`, and a warning of what only works with
+        values that are injected (a cycle that nothing starts); None: nothing. See the chapter on checks.
     consumed_packet_storage, consumed_packet_storage_limit: keep the values of consumed packets, and how many at the most
         (None: all); `value_store.get_consumed_value(id)` gives them.
     packet_storage_path: a folder to keep the values in, each a file, in place of memory.
