@@ -627,8 +627,10 @@ def _port_counts(door: Door) -> dict[str, PortCounts]:
         behind.update([packet._place for packet in some] if isinstance(some, list) else [some._place])
     counts = {}
     for port, gate in door.gates.items():
-        injected, *edges = (len(wire.line) + behind[wire] for wire in gate.wires)
-        counts[port] = PortCounts(len(gate.packets), sum(edges), injected)
+        in_line = [len(wire.line) + behind[wire] for wire in gate.wires]
+        counts[port] = PortCounts(
+            len(gate.packets), sum(in_line) - in_line[0], in_line[0]
+        )  # the first: what was injected
     return counts
 
 

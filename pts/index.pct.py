@@ -50,9 +50,15 @@ if TYPE_CHECKING:  # nets of functions and nets as text are imported when they a
     from netrun.functions import Outputs as Outputs
     from netrun.functions import Skip as Skip
     from netrun.paths import resolve_path as resolve_path
+    from netrun.why import Blockage as Blockage
+    from netrun.why import Cause as Cause
+    from netrun.why import Explanation as Explanation
 
 _LATER = {
     "Batch": "netrun.functions",
+    "Blockage": "netrun.why",
+    "Cause": "netrun.why",
+    "Explanation": "netrun.why",
     "Flow": "netrun.flows",
     "FunctionNode": "netrun.build",
     "Outputs": "netrun.functions",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .checkpoint import Autosave
     from .dsl import NetDefinition
     from .flows import Flow
+    from .why import Blockage, Explanation
 
 # %% pts/12_net.pct.py 4
 class PortNames:
@@ -598,6 +599,21 @@ class Net(Contents):
         """What the net is doing now: its state, and how many epochs run, wait and have ended, by node too. Changes
         nothing; may be called from any thread, and from inside a node."""
         return status_of(self._control)
+
+    def why_blocked(self) -> "Blockage":
+        """Why nothing more happens: what each node waits for that holds packets or epochs, or has never run, and the roots
+        that this comes down to. Print it, or look at `root`, `roots` and `nodes`. Changes nothing; may be called from any
+        thread, while the net runs too."""
+        from .why import why_blocked  # a chapter further on
+
+        return why_blocked(self)
+
+    def explain(self, node_name: str) -> "Explanation":
+        """What one node waits for: its ports, each input condition with which of its terms are true now, and the way to the
+        root. Changes nothing; may be called from any thread. Raises `NodeNotFoundError`."""
+        from .why import explain  # a chapter further on
+
+        return explain(self, node_name)
 
     def wait_until_blocked(self, timeout: float | None = None) -> bool:
         """Wait until nothing runs and nothing will by itself: the net is blocked, paused or stopped, or nobody runs it.
