@@ -268,6 +268,11 @@ _INSTALLING = RLock()
 _SPARE: list[Stdout] = []  # kept for ever: `print` only borrows what it writes to, so no stand-in may vanish under it
 
 
+def installing() -> RLock:
+    """Within this, nobody else puts a stand-in in, or takes one out."""
+    return _INSTALLING
+
+
 def _put_in(there: Any) -> Stdout:
     """The stand-in for this stdout, which is in its place from now on."""
     out: Stdout = there if isinstance(there, Stdout) else _SPARE[-1] if _SPARE else Stdout()

@@ -564,6 +564,7 @@ class Aftermath:
 
     def __init__(self, ledger: Ledger, queue: DeadLetterQueue, error_callback: Callable[..., Any] | None) -> None:
         self._ledger, self._queue, self._error_callback = ledger, queue, error_callback
+        self.heard: list[Callable[[BaseException, str, str], object]] = []  # who else hears of it; these do not raise
 
     async def __call__(self, host: Host, failed: Outcome, at: datetime) -> BaseException | None:
         """Write the dead letter and call the error callback. Returns what interrupts, if one of them raised that."""
@@ -577,6 +578,8 @@ class Aftermath:
             where = f"error_callback, for epoch {epoch_id} of node {task.node_name!r}"
             told = await tell(host, self._error_callback, error, task.node_name, epoch_id, what=where, error=error)
             interrupts.append(told)
+            for hear in list(self.heard):
+                hear(error, task.node_name, epoch_id)
         return next((interrupt for interrupt in interrupts if interrupt is not None), None)
 
     def _bury(self, failed: Outcome, at: datetime) -> None:

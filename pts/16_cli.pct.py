@@ -390,7 +390,7 @@ def run(args: Namespace) -> int:
         inputs = _inputs(given)
         out.open(ending)
         try:
-            _start(net, inputs, args.checkpoint)
+            _start(net, inputs, args.checkpoint, args.progress)
         finally:  # what came out is written, also where something failed; or it is in the checkpoint
             is_written = True
             if args.checkpoint is None or net.poll().paused_by is None:
@@ -398,7 +398,7 @@ def run(args: Namespace) -> int:
         return _told_rest(net) or (0 if is_written else DATA)
 
 
-def _start(net: "Net", inputs: dict[str, list[Any]], checkpoint: str | None) -> None:
+def _start(net: "Net", inputs: dict[str, list[Any]], checkpoint: str | None, progress: bool) -> None:
     """Run a net, from its checkpoint on if there is one."""
     if checkpoint is not None:
         from netrun.folders import has_folder
@@ -406,9 +406,9 @@ def _start(net: "Net", inputs: dict[str, list[Any]], checkpoint: str | None) -> 
         if has_folder(checkpoint):
             passed_over = "; --input is passed over, it is in there" if inputs else ""
             _say(f"note: going on from checkpoint {checkpoint}{passed_over}")
-            net.start(resume=True)
+            net.start(resume=True, progress=progress)
             return
-    net.run(inputs, outputs=[])
+    net.run(inputs, outputs=[], progress=progress)
 
 
 def _told_rest(net: "Net") -> int:
@@ -662,6 +662,7 @@ def parser() -> ArgumentParser:
         "--checkpoint", metavar="FOLDER", help="save the net there when it is interrupted or ends, and go on from there"
     )
     runs.add_argument("--history", metavar="FILE", help="append what happens to a file, for `netrun history`")
+    runs.add_argument("--progress", action="store_true", help="show what the net is doing, on the error output")
     checks = command(validate, many=True)
     checks.add_argument("--no-resolve", action="store_true", help="import nothing: check the text alone")
     shows = command(show)

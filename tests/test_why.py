@@ -523,7 +523,7 @@ def plans(draw: st.DrawFn) -> Plan:
 
 
 def planned(plan: Plan, plant: int, fault: str, back: int | None) -> Graph:
-    """Its graph, with something wrong with a node if that is of its graph. Each node takes one packet from each port."""
+    """Its graph, with something wrong with one node if that is of the graph. Each takes one packet from each port."""
     size, pairs = plan
     nodes, edges = [], [edge(f"N{a}.to{b}", f"N{b}.from{a}") for a, b in pairs]
     for number in range(size):

@@ -344,19 +344,24 @@ class Background(Hosting):
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(driver)
-        self._serves = False  # whether it runs until it is stopped
+        self._is_serving = False  # whether it runs until it is stopped
         self._kept: list[BaseException] = []  # what went wrong and was not raised yet
+
+    @property
+    def serves(self) -> bool:
+        """Whether it runs in the background until it is stopped."""
+        return self._is_serving
 
     def start_threaded(self) -> None:
         """Run in the background until stopped. Where that goes on already, but paused: lift the pause."""
         self._signalled = False
         with self.quick.up():
             with self._lock:
-                if self._serves and self._engine.paused_by is not None and not self._stop_asked:
+                if self._is_serving and self._engine.paused_by is not None and not self._stop_asked:
                     self.resume()
                     return
                 self._claim("start", lifts_pause=True)
-                self._serves = True
+                self._is_serving = True
             self._in_background(lambda host: self._run(host, self._serve, closes=False))
 
     def _may_step(self) -> bool:
@@ -382,7 +387,7 @@ class Background(Hosting):
                 return
             self._engine.resume()
             self._driver.guard.strikes = 0  # the next signal pauses it again
-            if self._serves:
+            if self._is_serving:
                 self.state, self.error = NetState.RUNNING, None
         self.wake()
 
@@ -397,7 +402,7 @@ class Background(Hosting):
         try:
             thread.start()
         except BaseException:
-            self._serves = False
+            self._is_serving = False
             self.state = NetState.PAUSED
             self._release()
             raise
@@ -408,7 +413,7 @@ class Background(Hosting):
         except BaseException as error:
             self._kept.append(error)
         finally:
-            self._serves = False
+            self._is_serving = False
             self._release()
 
     async def _serve(self, host: Host) -> int:
@@ -438,7 +443,7 @@ class Background(Hosting):
             return True
 
     def _who_drives(self) -> str:
-        if not self._serves:
+        if not self._is_serving:
             return super()._who_drives()
         return "it does so in the background" + (": resume() it" if self._engine.paused_by is not None else "")
 

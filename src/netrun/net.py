@@ -5,6 +5,7 @@ __all__ = ['Net']
 # %% pts/12_net.pct.py 2
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .checkpoint import Autosave
     from .dsl import NetDefinition
     from .flows import Flow
+    from .progress import Progress
     from .why import Blockage, Explanation
 
 # %% pts/12_net.pct.py 4
@@ -181,7 +183,8 @@ class Nodes:
         self._engine.judge = RetryPolicy()
         self._engine.on_error = on_error
         self._engine.max_epochs = max_epochs
-        self._driver.before_cancel = Aftermath(self._ledger, self._dead_letter_queue, error_callback)
+        self._aftermath = Aftermath(self._ledger, self._dead_letter_queue, error_callback)
+        self._driver.before_cancel = self._aftermath
         self._control = Control(self._driver)
         self._control.handles_signals = handle_signals
         if thread_pools or process_pools or executor_pools:
@@ -204,6 +207,7 @@ class Nodes:
         if assembly is not None:
             assembly.furnish(self)
         self._autosave: Autosave | None = None
+        self._progress: Progress | None = None  # of a run in the background
         if checkpoint_path is not None:
             from .checkpoint import Autosave as Saver  # a chapter further on, which most nets do not need
 
@@ -508,13 +512,15 @@ class Net(Contents):
     it. `with net:` calls the start functions at the beginning of the block and stops the net at its end.
     """
 
-    def start(self, threaded: bool = False, resume: bool = False) -> None:
+    def start(self, threaded: bool = False, resume: bool = False, progress: bool = False) -> None:
         """Run until nothing more can happen; then the net is PAUSED, and can be started again.
 
         threaded: return at once and run in a thread of the net's own until `stop`: the net idles when it is blocked, and
             goes on when something is injected. `wait_until_blocked` waits for it, and raises what went wrong in it.
         resume: where there is a checkpoint at `checkpoint_path`, go on from it. Raises `NetStateError` where something has
             been in this net already, and what `load_checkpoint` raises.
+        progress: show on stderr what the net is doing, see the chapter on progress: of each node the epochs that have
+            finished, run, wait and failed, and errors as they come. With `threaded`, until `stop`.
 
         Works in a script, in a thread, and where a loop is running. Epochs of async nodes run at the same time, on a loop
         of the run's own. Raises `NodeExecutionFailed` when a node gave an epoch up (the rest is as it was, and `start`
@@ -525,8 +531,33 @@ class Net(Contents):
             self._resume()
         if threaded:
             self._control.start_threaded()
+            if progress:
+                self._show_in_background()
+        elif progress:
+            with self._shown("start"):
+                self._control.start()
         else:
             self._control.start()
+
+    def _shown(self, operation: str) -> AbstractContextManager[None]:
+        from .progress import shown  # a chapter further on
+
+        self._control.must_be_free(operation)
+        return shown(self)
+
+    @_undisturbed
+    def _show_in_background(self) -> None:
+        from .progress import begin_progress  # a chapter further on
+
+        if self._progress is None or not self._progress.is_alive:
+            self._progress = begin_progress(self, serves=True)
+
+    @_undisturbed
+    def _show_no_more(self) -> None:
+        """The net has been stopped: what shows it ends. From inside a node it ends by itself, after the node."""
+        if self._progress is not None and self._control.is_stopped():
+            self._progress.close()
+            self._progress = None
 
     def _resume(self) -> None:
         if self._autosave is None:
@@ -534,12 +565,13 @@ class Net(Contents):
         self._control.must_be_free("start")
         self._autosave.resume()
 
-    async def async_start(self, resume: bool = False) -> None:
+    async def async_start(self, resume: bool = False, progress: bool = False) -> None:
         """`start` on the caller's loop. When the caller is cancelled, so are the running attempts: their epochs are
         startable again, or cancelled with a dead letter if they had acted on the net, and the net is PAUSED."""
         if resume:
             self._resume()
-        await self._control.async_start()
+        with self._shown("start") if progress else nullcontext():
+            await self._control.async_start()
 
     def run_step(self, start_epochs: bool = True, threaded: bool = False) -> bool:
         """Run one wave: start what is startable now, and wait for all of it. What that makes startable waits for the
@@ -588,11 +620,17 @@ class Net(Contents):
         node it asks for that and returns. May be called from any thread. Raises what the stop functions raised, what went
         wrong in the background and was not raised yet, and `NetStateError` when a thread does not end in time (call it
         again then). Stopping twice is fine."""
-        self._control.stop()
+        try:
+            self._control.stop()
+        finally:
+            self._show_no_more()
 
     async def async_stop(self) -> None:
         """`stop`, that lets the caller's loop run while it waits."""
-        await self._control.async_stop()
+        try:
+            await self._control.async_stop()
+        finally:
+            self._show_no_more()
 
     @_undisturbed
     def poll(self) -> NetStatus:
@@ -635,6 +673,7 @@ class Net(Contents):
         *,
         outputs: Iterable[str] | None = None,
         sources: bool = True,
+        progress: bool = False,
         **by_name: Iterable[Any],
     ) -> dict[str, list[Any]]:
         """Inject, run, and take what came out.
@@ -643,6 +682,7 @@ class Net(Contents):
             alone will do where only one node has it, or only one has it without an edge.
         outputs: the `"Node.port"`s to take from; None takes from every output port without an edge.
         sources: start one epoch at each node that has no input ports and a function, unless one is waiting there.
+        progress: show what the net is doing, as `start` does. (Values for a port of one of these names are given in `inputs`.)
 
         Returns `{"Node.port": values}`, with an empty list where nothing was sent. Raises `ConfigError` for a name that
         there is not, before anything is injected, and what `inject_packets` and `start` raise.
@@ -660,7 +700,7 @@ class Net(Contents):
             self.inject_packets(*place, values)
         for name in self._idle_sources() if sources else ():
             self.inject_source_epoch(name)
-        self.start()
+        self.start(progress=progress)
         with self._control.quick.up():
             outputs_taken = self._ledger.take_all(taken)
         return {write_ref(*place): values for place, values in outputs_taken.items()}
