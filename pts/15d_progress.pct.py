@@ -20,7 +20,7 @@
 # ```
 #
 # Nothing is added to the run: the thread looks four times a second, less often where looking takes long (it uses at most a
-# fiftieth of the time). It is drawn on stderr, so that what a script writes to stdout stays what it is. Of the terminal no
+# hundredth of the time). It is drawn on stderr, so that what a script writes to stdout stays what it is. Of the terminal no
 # state is changed (the cursor is not hidden, no mode is set), so there is none to restore, however the process ends. A stream
 # that takes nothing any more ends the progress, and not the net.
 #
@@ -121,7 +121,7 @@ def look_at(status: NetStatus, seconds: float, rates: Rates, errors: list[str], 
     rate = rates.of(seconds, finished, is_last)
     rows = [
         Row(
-            name or "all",
+            "all" if name is None else name,
             it.finished,
             it.running,
             it.startable + it.retrying + it.waiting_packets,
@@ -479,7 +479,7 @@ class Progress:
     """
 
     EVERY = 0.25  # seconds between two looks, at the least
-    SHARE = 50  # and at the least so many times what a look takes
+    SHARE = 100  # and at the least so many times what a look takes
     MOST_ERRORS = 5  # told in one look
     LAST = 2.0  # seconds that closing waits for the last look
 

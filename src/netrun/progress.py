@@ -82,7 +82,7 @@ def look_at(status: NetStatus, seconds: float, rates: Rates, errors: list[str], 
     rate = rates.of(seconds, finished, is_last)
     rows = [
         Row(
-            name or "all",
+            "all" if name is None else name,
             it.finished,
             it.running,
             it.startable + it.retrying + it.waiting_packets,
@@ -384,7 +384,7 @@ class Progress:
     """
 
     EVERY = 0.25  # seconds between two looks, at the least
-    SHARE = 50  # and at the least so many times what a look takes
+    SHARE = 100  # and at the least so many times what a look takes
     MOST_ERRORS = 5  # told in one look
     LAST = 2.0  # seconds that closing waits for the last look
 
