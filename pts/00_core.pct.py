@@ -33,10 +33,12 @@ __all__: list[str] = []  # nblite writes the module's own
 # %%
 #|export
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
 from importlib import import_module
 from math import inf
 from os import PathLike
+from types import FunctionType
 from typing import Any, NamedTuple, Self
 
 import netrun_sim
@@ -384,8 +386,13 @@ class GraphError(NetrunRuntimeError, ValueError):
         self.findings = findings
 
     def __str__(self) -> str:
-        lines = "".join(f"\n  - {finding.message} ({finding.kind})" for finding in self.findings)
-        return f"the graph cannot be run, {len(self.findings)} finding(s):{lines}"
+        return f"the graph cannot be run, {len(self.findings)} finding(s):{told_findings(self.findings)}"
+
+
+def told_findings(findings: Sequence[GraphFinding]) -> str:
+    """Findings in lines, as many as one can read."""
+    lines = "".join(f"\n  - {finding.message} ({finding.kind})" for finding in findings[:50])
+    return lines if len(findings) <= 50 else f"{lines}\n  … and {len(findings) - 50:,} more"
 
 
 # %% [markdown]
@@ -471,6 +478,9 @@ print(wrong)
 
 # %%
 #|exporti
+_MOST = 50  # of what a message lists
+
+
 def unknown_name(what: str, name: object, known: Any) -> str:
     """Say that `name` is no `what`, and which there are."""
     from difflib import get_close_matches
@@ -478,7 +488,8 @@ def unknown_name(what: str, name: object, known: Any) -> str:
     names = sorted(map(str, known))
     near = get_close_matches(str(name), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    there = ", ".join(map(repr, names)) or "none"
+    there = ", ".join(map(repr, names[:_MOST])) or "none"
+    there += f", … ({len(names):,} in all)" if len(names) > _MOST else ""
     return f"there is no {what} {name!r}.{hint} There is: {there}."
 
 
@@ -500,6 +511,66 @@ assert write_ref("A", "out") == "A.out" and write_ref("a.b", "out") == '"a.b".ou
 assert unknown_name("port", "ouut", ["out", "in"]) == (
     "there is no port 'ouut'. Did you mean 'out'? There is: 'in', 'out'."
 )
+
+# %% [markdown]
+# ### How things look
+#
+# A record shows the fields that are not as they are by default, moments as text, and long things without their middle.
+
+
+# %%
+#|exporti
+_LONGEST = 200  # characters of one field
+
+
+def brief(record: Any) -> str:
+    """The `repr` of a dataclass, in short."""
+    shown = [
+        f"{its.name}={_short_of(value)}"
+        for its in fields(record)
+        if its.repr and not _is_default(its, value := getattr(record, its.name))
+    ]
+    return f"{type(record).__name__}({', '.join(shown)})"
+
+
+def _is_default(its: Any, value: Any) -> bool:
+    if isinstance(value, (dict, list)) and not value:
+        return True
+    return value is its.default or (type(value) is type(its.default) and bool(value == its.default))
+
+
+def _short_of(value: Any) -> str:
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, dict) and len(value) > 6:
+        some = ", ".join(f"{key!r}: {_short_of(value[key])}" for key in list(value)[:5])
+        return f"{{{some}, … {len(value):,} in all}}"
+    try:
+        text = repr(value)
+    except Exception as error:  # a value is a user's, and so is what it looks like
+        text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 4 :]}"
+
+
+# %%
+from datetime import UTC, datetime
+
+
+@dataclass
+class Seen:
+    name: str
+    at: datetime
+    tries: int = 1
+    numbers: list = field(default_factory=list)
+    __repr__ = brief
+
+
+assert repr(Seen("a", datetime(2026, 1, 2, tzinfo=UTC))) == "Seen(name='a', at=2026-01-02T00:00:00+00:00)"
+assert len(repr(Seen("a" * 10_000, datetime.now(UTC), 2, list(range(10_000))))) < 500
 
 # %% [markdown]
 # ## What a node can be told
@@ -553,6 +624,8 @@ class NodeConfig:
     dead_letter_queue: bool = True
     capture_stdout: bool = True
     echo_stdout: bool = False
+
+    __repr__ = brief
 
     @property
     def pools(self) -> tuple[Any, ...]:
@@ -685,6 +758,8 @@ class NetConfig:
     checkpoint_path: str | PathLike[str] | None = None
     checkpoint_every: float | str | None = None
     meta: Mapping[str, Any] | None = None
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, named: Mapping[str, Any]) -> Self:

@@ -42,6 +42,7 @@ from time import time
 from typing import Any
 
 from netrun.books import Holder
+from netrun.core import brief
 from netrun.packets import Epoch
 
 # %% [markdown]
@@ -88,6 +89,8 @@ class LogEntry:
     epoch_id: str
     node_name: str
     message: str
+
+    __repr__ = brief
 
 
 # %%

@@ -36,7 +36,16 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from netrun.books import Lazy
-from netrun.core import ConfigError, NetrunRuntimeError, NetStateError, NodeConfig, WorkerDied, WorkerException, _told
+from netrun.core import (
+    ConfigError,
+    NetrunRuntimeError,
+    NetStateError,
+    NodeConfig,
+    WorkerDied,
+    WorkerException,
+    _told,
+    brief,
+)
 from netrun.driver import Host, is_async, tell
 from netrun.execution import Ending, Outcome
 from netrun.ledger import Ledger
@@ -146,6 +155,8 @@ class DeadLetterEntry:
     reason: str = "failed"
     value_funcs: dict[str, Callable[[], Any]] = field(default_factory=dict)
     redriven: bool = False
+
+    __repr__ = brief
 
     def salvo(self, values: Mapping[str, Iterable[Any]] | None = None) -> dict[str, list[Any]]:
         """What to put back at which port; `values` in place of the old ones. Raises `NetStateError` for values that
@@ -459,6 +470,10 @@ class DeadLetterQueue:
         self._lock = RLock()
         self._file = LetterFile(file_path) if mode == "file" and file_path is not None else None
         self._entries: list[DeadLetterEntry] = self._file.read() if self._file is not None else []
+
+    def __repr__(self) -> str:
+        where = {"memory": "in memory", "file": "in memory and on disk", "callback": "handed to a callback"}[self.mode]
+        return f"<DeadLetterQueue: {len(self)} {'entry' if len(self) == 1 else 'entries'}, {where}>"
 
     def add(self, entry: DeadLetterEntry) -> None:
         """Take an entry in. On disk before this returns, in file mode; a disk that takes nothing is warned of, and the

@@ -48,7 +48,7 @@ from netrun_sim import (
     SalvoCondition,
 )
 
-from netrun.core import ConfigError, DslError, DslFinding, FactoryError, ImportPathError, NetConfig, NodeConfig
+from netrun.core import ConfigError, DslError, DslFinding, FactoryError, ImportPathError, NetConfig, NodeConfig, brief
 from netrun.description import (
     NET_OPTIONS,
     NODE_OPTIONS,
@@ -569,6 +569,8 @@ class NetDefinition(Description):
     file: str | None = field(default=None, compare=False)
     given: Mapping[Path, Any] = field(default_factory=dict, repr=False, compare=False)
     missing: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
+
+    __repr__ = brief
 
     @classmethod
     def from_toml(cls, text: str, file: str | None = None, given: Mapping[Path, Any] | None = None) -> Self:

@@ -187,7 +187,7 @@ def test_on_a_terminal(how: str) -> None:
 
 
 def test_lines_that_are_not_at_their_end() -> None:
-    """The table waits for the end of a line that is printed in parts, and never comes into it. stderr goes above, too."""
+    """The table waits for the end of a line that is printed in parts, and never comes into it. So does stderr."""
     code = (
         SCRIPT
         + """

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from netrun_sim import Graph, MaxSalvosFinite, Node, SalvoCondition, SalvoConditionTerm
 
-from .core import GraphError, GraphFinding, GraphWarning
+from .core import GraphError, GraphFinding, GraphWarning, told_findings
 from .routing import Met, _capacity, _compared, _search, compile_text, takes_of, term_text
 
 # %% pts/00h_checks.pct.py 5
@@ -227,6 +227,5 @@ def check_graph(graph: Graph, how: str, stacklevel: int = 2) -> None:
     if findings := faults or doubts:
         from warnings import warn
 
-        lines = "".join(f"\n  - {finding.message} ({finding.kind})" for finding in findings)
         what = "in this graph can never work" if faults else "in this graph only works with values that are injected"
-        warn(f"something {what}:{lines}", GraphWarning, stacklevel=stacklevel + 1)
+        warn(f"something {what}:{told_findings(findings)}", GraphWarning, stacklevel=stacklevel + 1)

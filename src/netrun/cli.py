@@ -18,6 +18,7 @@ from .core import (
     EpochLimitReached,
     FactoryError,
     GraphError,
+    GraphWarning,
     ImportPathError,
     NetrunError,
     NodeExecutionFailed,
@@ -145,7 +146,26 @@ def _built(definition: "NetDefinition", file: str, args: Namespace, **options: A
     """The net, with the functions that it names."""
     folder = os.getcwd() if file == "-" else os.path.dirname(os.path.abspath(file))
     sys.path[:0] = list(dict.fromkeys([folder, os.getcwd()]))
-    return definition.build(allow=args.allow, **options)
+    with _told_warnings():
+        return definition.build(allow=args.allow, **options)
+
+
+@contextmanager
+def _told_warnings() -> Iterator[None]:
+    """What a net warns of is told as everything else is."""
+    import warnings
+
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def tell(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, GraphWarning):
+                _say(f"warning: {message}")
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = tell
+        yield
 
 
 def _in_threads(definition: "NetDefinition", count: int) -> None:
@@ -426,6 +446,8 @@ _NO_FILES = {
 
 def _checked(file: str, args: Namespace) -> str:
     """What is in a net that is right. Opens none of its files."""
+    from .checks import graph_doubts
+
     definition = _definition(file, args)
     told = f"{file}: right: {len(definition.nodes)} nodes, {len(definition.edges)} edges"
     if args.no_resolve:
@@ -433,6 +455,8 @@ def _checked(file: str, args: Namespace) -> str:
     net = _built(definition, file, args, **_NO_FILES)
     for name in definition.nodes:
         net._stage.must_have_pools(name, net.get_node_config(name))
+    for doubt in graph_doubts(net.graph) if net._config.check != "error" else ():
+        _say(f"note: {file}: {doubt.message}")
     idle = [name for name, task in net._tasks.items() if task.exec_node_func is None]
     return f"{told}; without a function: {', '.join(idle)}" if idle else told
 

@@ -15,7 +15,7 @@ from threading import TIMEOUT_MAX, Condition, RLock, Thread
 from typing import Any, TypeVar
 
 from .books import Counts
-from .core import NetNotPausedError, NetStateError, NodeExecutionFailed, check_number
+from .core import NetNotPausedError, NetStateError, NodeExecutionFailed, brief, check_number
 from .driver import Driver, Host, ThreadHost, finish, is_cancelled, raise_first, run_now
 from .execution import Engine, Retry
 from .signals import Guard
@@ -460,6 +460,9 @@ class Control(Background):
 
     STOP_WAIT = 30.0  # seconds that stop() waits for a run elsewhere
 
+    def __repr__(self) -> str:
+        return f"<Control {self.state.name}: {len(self._engine.running)} epochs running>"
+
     def start(self) -> None:
         """Run until nothing more can happen, or until paused. Raises `NodeExecutionFailed` when a node gave up, and
         `EpochLimitReached`."""
@@ -578,6 +581,8 @@ class NodeStatus:
     failed: int = 0
     cancelled: int = 0
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True)
 class NetStatus(NodeStatus):
@@ -593,6 +598,8 @@ class NetStatus(NodeStatus):
     blocked: bool = True
     nodes: dict[str, NodeStatus] = field(default_factory=dict)
     pools: dict[str, Any] = field(default_factory=dict)  # of name to `PoolStatus`
+
+    __repr__ = brief
 
 # %% pts/09_control.pct.py 16
 def node_statuses(engine: Engine, retries: Iterable[Retry], counts: Mapping[str, Counts]) -> dict[str, NodeStatus]:

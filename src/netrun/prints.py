@@ -17,6 +17,7 @@ from time import time
 from typing import Any
 
 from .books import Holder
+from .core import brief
 from .packets import Epoch
 
 # %% pts/01b_prints.pct.py 4
@@ -47,6 +48,8 @@ class LogEntry:
     epoch_id: str
     node_name: str
     message: str
+
+    __repr__ = brief
 
 # %% pts/01b_prints.pct.py 7
 MOST_LINES, MOST_CHARACTERS = 10_000, 10_000_000  # of one node
