@@ -276,27 +276,14 @@ def _of_the_net(moment: Moment, net: "Net") -> Cause | None:
 
 # %%
 #|exporti
-class Waiting:
-    """What a node waits for: `causes` of its own, and `upstream` nodes."""
+class Waits:
+    """What the epochs of a node wait for: `causes` of its own, and `upstream` nodes."""
 
     def __init__(self, moment: Moment, name: str) -> None:
         self.moment, self.name = moment, name
         self.status, self.door, self.ports = moment.statuses[name], moment.doors[name], moment.ports[name]
         self.causes: list[Cause] = []
         self.upstream: dict[str, None] = {}
-        self._of_epochs()
-        if self.door.gates:
-            if self.holds or not (self.status.startable or self.status.running or self.status.retrying):
-                self._of_packets()
-        elif not moment.started[name] and not self.status.startable:
-            self._of_a_source()
-        if not moment.waits(name):
-            self._of_one_that_ended()
-
-    @property
-    def holds(self) -> int:
-        """How many packets wait for it."""
-        return self.status.waiting_packets
 
     def _add(self, kind: str, message: str, **details: Any) -> None:
         self.causes.append(Cause(kind, self.name, f"node {self.name!r} {message}", details))
@@ -310,7 +297,7 @@ class Waiting:
         if inline:
             self.upstream.update(dict.fromkeys(inline))
         elif not self.status.running:
-            self._add("queued", f"has {_epochs(self.status.startable)} waiting for their turn, which is soon")
+            self._add("queued", "waits for its turn, which is soon", startable=self.status.startable)
 
     def _of_epochs(self) -> None:
         """What its epochs wait for."""
@@ -380,6 +367,33 @@ class Waiting:
         hint = "" if limit is not None else ". If it hangs, a timeout ends it"
         text = f"has {_epochs(self.status.running)} running{since}{hint}"
         self._add("running", text, running=self.status.running, seconds=seconds)
+
+
+# %% [markdown]
+# Packets are looked at where there are some, and where there is nothing else that could go on. Of several conditions those
+# count that take from a port where packets wait.
+
+
+# %%
+#|exporti
+class Waiting(Waits):
+    """All that a node waits for: what its epochs, its packets, and the node itself do."""
+
+    def __init__(self, moment: Moment, name: str) -> None:
+        super().__init__(moment, name)
+        self._of_epochs()
+        is_busy = self.status.startable or self.status.running or self.status.retrying
+        if self.door.gates and (self.holds or not is_busy):
+            self._of_packets()
+        elif not self.door.gates and not moment.started[name] and not self.status.startable:
+            self._of_a_source()
+        if not moment.waits(name):
+            self._of_one_that_ended()
+
+    @property
+    def holds(self) -> int:
+        """How many packets wait for it."""
+        return self.status.waiting_packets
 
     def _of_a_source(self) -> None:
         """That a node without input ports has never run."""

@@ -534,9 +534,7 @@ class Progress:
                 pause = max(self.EVERY, self.SHARE * (thread_time() - before))
             self._look(True)
         except Exception as error:
-            from logging import getLogger
-
-            getLogger("netrun").warning("progress is not shown any more: %s", _told(error))
+            _not_shown(error)
         if self._serves:
             self._finish()
 
@@ -551,6 +549,15 @@ class Progress:
 
 
 # %%
+#|exporti
+def _not_shown(error: Exception) -> None:
+    """Say why there is no progress. The net does not suffer from it."""
+    from logging import getLogger
+
+    getLogger("netrun").warning("progress is not shown any more: %s", _told(error))
+
+
+# %%
 #|export
 def begin_progress(net: "Net", serves: bool = False) -> Progress | None:
     """Show what a net is doing, where there is something to show it on."""
@@ -558,7 +565,11 @@ def begin_progress(net: "Net", serves: bool = False) -> Progress | None:
     if screen is None:
         return None
     progress = Progress(net, screen, serves)
-    progress.open()
+    try:
+        progress.open()
+    except Exception as error:  # a screen that cannot be opened, a machine that has no more threads
+        _not_shown(error)
+        return None
     return progress
 
 

@@ -134,6 +134,8 @@ assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9
 # | `@node(pool="cpu")`, `Net(..., process_pools={"cpu": {"size": 4}})` | other processes, threads, or a cluster |
 # | `@node(rate_limit_per_second=10, timeout=5)` | limits, without polling |
 # | `a >> [b, c] >> d` | fan out, and in by name; types that can never meet are refused where it is written |
+# | `net.why_blocked()` | why nothing more happens: `node 'parse' has no function: 2 epochs wait there` |
+# | `net.run(..., progress=True)` | what each node is doing, while it does it |
 # | `net.timeline()`, `net.history`, `net.get_node_log("a")` | what happened, when and where, and what was printed (`@node(echo_stdout=True)` prints it too) |
 # | `net.to_toml()` | the net as a text that can be edited and run by the command `netrun` |
 #
@@ -255,6 +257,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [00c_values](nbs/00c_values.ipynb) | what packets carry: values, value functions, files |
 # | [00d_routing](nbs/00d_routing.ipynb) | when packets become epochs |
 # | [00e_books](nbs/00e_books.ipynb), [00f_acts](nbs/00f_acts.ipynb), [00g_ledger](nbs/00g_ledger.ipynb) | the Ledger, the one owner of all state; commits that are all or nothing |
+# | [00h_checks](nbs/00h_checks.ipynb) | what can never work in a graph |
 # | [01_context](nbs/01_context.ipynb) | what a node function acts with |
 # | [01b_prints](nbs/01b_prints.ipynb) | what node functions print, and which epoch this is |
 # | [02_execution](nbs/02_execution.ipynb) | attempts, outcomes, verdicts, the engine |
@@ -276,6 +279,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [13_states](nbs/13_states.ipynb), [13b_folders](nbs/13b_folders.ipynb), [13c_checkpoint](nbs/13c_checkpoint.ipynb) | a net at rest as data, on disk, and back; nets that save themselves |
 # | [13d_faults](nbs/13d_faults.ipynb) | what can break, and what is promised then |
 # | [14_flows](nbs/14_flows.ipynb), [14b_build](nbs/14b_build.ipynb) | nets from functions: `@node`, `>>`, `Flow` |
+# | [15c_why](nbs/15c_why.ipynb) | what a net waits for, and the root of it |
+# | [15d_progress](nbs/15d_progress.ipynb) | what a net is doing, while it does it |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
 #
 # | example | about |
@@ -305,6 +310,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | port types, checked when values are consumed and loaded, and against each other | works |
 # | nets as TOML, salvo expressions, factories, the command line | works |
 # | checkpoints, nets that save themselves, `netrun run --checkpoint` | works |
+# | `net.why_blocked()`, `net.explain(node)`, `Net(graph, check=...)` | works |
+# | `start(progress=True)` on a terminal, in Jupyter, in logs; `netrun run --progress` | works |
 #
 # ## What it costs
 #

@@ -130,12 +130,12 @@ def on_a_terminal(code: str, keys: Callable[[int, str], None] = lambda fd, text:
     before = termios.tcgetattr(theirs)
     termios.tcsetwinsize(theirs, (24, 80))
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{code}"],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         env={**environment(measured=False), "TERM": "xterm"},
-        preexec_fn=lambda: (os.setsid(), __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0)),
+        start_new_session=True,
     )
     written, end = b"", time.monotonic() + 60
     while time.monotonic() < end:
@@ -381,6 +381,24 @@ def test_a_stream_that_fails_does_not_stop_the_net(
     (record,) = caplog.records
     assert "progress is not shown any more" in record.message
     assert str(error) in record.message
+
+
+def test_a_screen_that_cannot_be_opened_does_not_stop_the_net(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does a machine that has no more threads."""
+    net = net_of()
+    net.inject_packets("A", "in", [1])
+    with monkeypatch.context() as patch:
+        patch.setattr(LogScreen, "open", lambda self: 1 / 0)
+        net.start(progress=True)
+    net.inject_packets("A", "in", [2])
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda self: [][0])
+        net.start(progress=True)
+    assert net.take_outputs("A", "out") == [1, 2]
+    assert ["division by zero" in record.message for record in caplog.records] == [True, False]
+    assert net._aftermath.heard == []
 
 
 def test_without_stderr(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -439,9 +439,7 @@ class Progress:
                 pause = max(self.EVERY, self.SHARE * (thread_time() - before))
             self._look(True)
         except Exception as error:
-            from logging import getLogger
-
-            getLogger("netrun").warning("progress is not shown any more: %s", _told(error))
+            _not_shown(error)
         if self._serves:
             self._finish()
 
@@ -455,13 +453,24 @@ class Progress:
         self._screen.show(look, is_last)
 
 # %% pts/15d_progress.pct.py 18
+def _not_shown(error: Exception) -> None:
+    """Say why there is no progress. The net does not suffer from it."""
+    from logging import getLogger
+
+    getLogger("netrun").warning("progress is not shown any more: %s", _told(error))
+
+# %% pts/15d_progress.pct.py 19
 def begin_progress(net: "Net", serves: bool = False) -> Progress | None:
     """Show what a net is doing, where there is something to show it on."""
     screen = screen_here()
     if screen is None:
         return None
     progress = Progress(net, screen, serves)
-    progress.open()
+    try:
+        progress.open()
+    except Exception as error:  # a screen that cannot be opened, a machine that has no more threads
+        _not_shown(error)
+        return None
     return progress
 
 

@@ -187,27 +187,14 @@ def _of_the_net(moment: Moment, net: "Net") -> Cause | None:
     return None
 
 # %% pts/15c_why.pct.py 12
-class Waiting:
-    """What a node waits for: `causes` of its own, and `upstream` nodes."""
+class Waits:
+    """What the epochs of a node wait for: `causes` of its own, and `upstream` nodes."""
 
     def __init__(self, moment: Moment, name: str) -> None:
         self.moment, self.name = moment, name
         self.status, self.door, self.ports = moment.statuses[name], moment.doors[name], moment.ports[name]
         self.causes: list[Cause] = []
         self.upstream: dict[str, None] = {}
-        self._of_epochs()
-        if self.door.gates:
-            if self.holds or not (self.status.startable or self.status.running or self.status.retrying):
-                self._of_packets()
-        elif not moment.started[name] and not self.status.startable:
-            self._of_a_source()
-        if not moment.waits(name):
-            self._of_one_that_ended()
-
-    @property
-    def holds(self) -> int:
-        """How many packets wait for it."""
-        return self.status.waiting_packets
 
     def _add(self, kind: str, message: str, **details: Any) -> None:
         self.causes.append(Cause(kind, self.name, f"node {self.name!r} {message}", details))
@@ -221,7 +208,7 @@ class Waiting:
         if inline:
             self.upstream.update(dict.fromkeys(inline))
         elif not self.status.running:
-            self._add("queued", f"has {_epochs(self.status.startable)} waiting for their turn, which is soon")
+            self._add("queued", "waits for its turn, which is soon", startable=self.status.startable)
 
     def _of_epochs(self) -> None:
         """What its epochs wait for."""
@@ -291,6 +278,26 @@ class Waiting:
         hint = "" if limit is not None else ". If it hangs, a timeout ends it"
         text = f"has {_epochs(self.status.running)} running{since}{hint}"
         self._add("running", text, running=self.status.running, seconds=seconds)
+
+# %% pts/15c_why.pct.py 14
+class Waiting(Waits):
+    """All that a node waits for: what its epochs, its packets, and the node itself do."""
+
+    def __init__(self, moment: Moment, name: str) -> None:
+        super().__init__(moment, name)
+        self._of_epochs()
+        is_busy = self.status.startable or self.status.running or self.status.retrying
+        if self.door.gates and (self.holds or not is_busy):
+            self._of_packets()
+        elif not self.door.gates and not moment.started[name] and not self.status.startable:
+            self._of_a_source()
+        if not moment.waits(name):
+            self._of_one_that_ended()
+
+    @property
+    def holds(self) -> int:
+        """How many packets wait for it."""
+        return self.status.waiting_packets
 
     def _of_a_source(self) -> None:
         """That a node without input ports has never run."""
@@ -366,7 +373,7 @@ class Waiting:
                 )
                 self._add(kind, f"{text}; no edge leads there. inject_packets does", **about)
 
-# %% pts/15c_why.pct.py 14
+# %% pts/15c_why.pct.py 16
 class Roots:
     """The nearest root of each node, with the next node on the way to it."""
 
@@ -425,7 +432,7 @@ class Roots:
             step = self.nearest[step][1]
         return tuple(way)
 
-# %% pts/15c_why.pct.py 16
+# %% pts/15c_why.pct.py 18
 class TermNow(NamedTuple):
     """A comparison of a condition, now: its `text`, whether it `is_true`, and how many `packets` are at its `port`."""
 
@@ -454,7 +461,7 @@ class PortNow(NamedTuple):
     injected: int
     sources: tuple[str, ...]
 
-# %% pts/15c_why.pct.py 17
+# %% pts/15c_why.pct.py 19
 def _ports_now(door: Door, ports: Mapping[str, PortCounts]) -> dict[str, PortNow]:
     return {
         port: PortNow(
@@ -480,7 +487,7 @@ def _conditions_now(node: Node, ports: Mapping[str, PortNow]) -> Iterator[Condit
         text = format_salvo_condition(condition.term)
         yield ConditionNow(name, text, _truth(condition.term, counts, slots), terms)
 
-# %% pts/15c_why.pct.py 18
+# %% pts/15c_why.pct.py 20
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """What a node waits for, at one moment. As text it says all of it.
@@ -555,7 +562,7 @@ def _short(names: Sequence[str]) -> Sequence[str]:
     """A long way without its middle."""
     return names if len(names) <= 6 else (*names[:3], "…", *names[-2:])
 
-# %% pts/15c_why.pct.py 19
+# %% pts/15c_why.pct.py 21
 _MOST = 20  # lines of each part of a text
 
 
@@ -615,7 +622,7 @@ class Blockage:
 def _more(number: int, what: str) -> list[str]:
     return [f"  … and {number - _MOST:,} more {what}"] if number > _MOST else []
 
-# %% pts/15c_why.pct.py 20
+# %% pts/15c_why.pct.py 22
 def _explained(moment: Moment, roots: Roots, name: str) -> Explanation:
     waiting = roots.waitings[name]
     found = roots.of(name) if moment.waits(name) else ()
@@ -636,7 +643,7 @@ def _looked_at(net: "Net") -> tuple[Moment, Roots]:
     moment = Moment(net)
     return moment, Roots({name: Waiting(moment, name) for name in moment.doors})
 
-# %% pts/15c_why.pct.py 21
+# %% pts/15c_why.pct.py 23
 def why_blocked(net: "Net") -> Blockage:
     """What the nodes of a net wait for, see `Net.why_blocked`."""
     moment, roots = _looked_at(net)
