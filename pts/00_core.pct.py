@@ -367,11 +367,13 @@ class EpochLimitReached(NetrunRuntimeError):
 #|export
 @dataclass(frozen=True, slots=True)
 class GraphFinding:
-    """One thing that is wrong with a graph: its `kind`, a `message` for people, and `details` by name."""
+    """One thing that is wrong with a graph: its `kind`, a `message` for people, and `details` by name. `place` says where
+    that is in a text, if the graph comes from one."""
 
     kind: str
     message: str
     details: dict[str, Any]
+    place: str = ""
 
 
 class GraphWarning(UserWarning):
@@ -389,10 +391,18 @@ class GraphError(NetrunRuntimeError, ValueError):
         return f"the graph cannot be run, {len(self.findings)} finding(s):{told_findings(self.findings)}"
 
 
+# %%
+#|exporti
+_MOST = 50  # of what a message lists
+
+
 def told_findings(findings: Sequence[GraphFinding]) -> str:
-    """Findings in lines, as many as one can read."""
-    lines = "".join(f"\n  - {finding.message} ({finding.kind})" for finding in findings[:50])
-    return lines if len(findings) <= 50 else f"{lines}\n  … and {len(findings) - 50:,} more"
+    """Findings in lines, as many as one can read, each with its place under it where it has one."""
+    lines = "".join(
+        f"\n  - {finding.message} ({finding.kind})" + (finding.place and f"\n    {finding.place}")
+        for finding in findings[:_MOST]
+    )
+    return lines if len(findings) <= _MOST else f"{lines}\n  … and {len(findings) - _MOST:,} more"
 
 
 # %% [markdown]
@@ -415,8 +425,15 @@ class DslFinding(NamedTuple):
         """The finding with its place, for people."""
         if self.line is None:
             return f"{source}: {self.message}" if source else self.message
-        place = f"{source}:{self.line}:{self.column}" if source else f"line {self.line}, column {self.column}"
-        return f"{place}: {self.message}" + "".join(f"\n    {line}" for line in self.snippet.split("\n"))
+        return f"{self.place(source)}: {self.message}{self.lines()}"
+
+    def place(self, source: str | None = None) -> str:
+        """The line and column."""
+        return f"{source}:{self.line}:{self.column}" if source else f"line {self.line}, column {self.column}"
+
+    def lines(self) -> str:
+        """The line itself and the caret, indented."""
+        return "".join(f"\n    {line}" for line in self.snippet.split("\n"))
 
 
 class DslError(NetrunRuntimeError, ValueError):
@@ -438,14 +455,16 @@ class ExpressionError(DslError):
 
 
 class FactoryError(NetrunRuntimeError, ValueError):
-    """A factory, `path`, cannot make a node. Where its code raised, that is the `__cause__`."""
+    """A factory, `path`, cannot make a node. Where its code raised, that is the `__cause__`. In a text, `findings` has all
+    such nodes, each with its place; `path` and `what` are of the first."""
 
-    def __init__(self, path: str, what: str) -> None:
+    def __init__(self, path: str, what: str, findings: Sequence[DslFinding] = (), source: str | None = None) -> None:
         super().__init__(path, what)
-        self.path, self.what = path, what
+        self.path, self.what, self.findings, self.source = path, what, list(findings), source
 
     def __str__(self) -> str:
-        return f"factory {self.path!r}: {self.what}"
+        told = "\n".join(finding.told(self.source) for finding in self.findings)
+        return told or f"factory {self.path!r}: {self.what}"
 
 
 class ImportPathError(NetrunRuntimeError, ImportError):
@@ -478,9 +497,6 @@ print(wrong)
 
 # %%
 #|exporti
-_MOST = 50  # of what a message lists
-
-
 def unknown_name(what: str, name: object, known: Any) -> str:
     """Say that `name` is no `what`, and which there are."""
     from difflib import get_close_matches

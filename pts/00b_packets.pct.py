@@ -80,7 +80,7 @@ class Place(Protocol):
 
 
 # %%
-#|export
+#|exporti
 NOTHING: Any = object()  # in place of a value, where there is none
 
 
@@ -91,6 +91,8 @@ def number_in(id: object, letter: str, suffix: str) -> int | None:
     return int(digits) if digits.isdecimal() and text == f"{letter}{digits}{suffix}" else None
 
 
+# %%
+#|export
 class Packet:
     """A packet in the net: `id` and `location`. Get its value with `ctx.consume_packet(packet)`."""
 

@@ -71,7 +71,7 @@ from netrun.values import PacketValueStore
 
 
 # %%
-#|export
+#|exporti
 class Recording:
     """The acts of an attempt, written down. `commands` is what `Ledger.commit` plays."""
 

@@ -551,6 +551,8 @@ class DeadLetterQueue:
             self.error = None
 
 
+# %%
+#|exporti
 def check_queue(mode: str, file_path: Any, callback: Any, limit: Any) -> None:
     """Raise `ConfigError` unless a dead letter queue can be made of these."""
     if mode not in _MODES:

@@ -135,6 +135,8 @@ class Lineage:
     __repr__ = brief
 
 
+# %%
+#|exporti
 def lineage_of(entries: Iterable[HistoryEntry], packet_id: str, is_there: bool = False) -> Lineage:
     """The lineage of a packet. `is_there`: it is in the net, even if no entry knows it. Raises `PacketNotFoundError`."""
     ways = Ways(entries)

@@ -207,6 +207,8 @@ class Turns:
 
     def wake(self) -> None:
         """Let who drives the net look again: something has changed."""
+        if not self._driving:  # who begins after this finds it
+            return
         with self._lock:
             if self._driving:
                 if self._engine.paused_by is None or self._stop_asked:
@@ -542,7 +544,7 @@ def _seconds(timeout: Any) -> float | None:
 
 
 # %%
-#|export
+#|exporti
 class Control(Background):
     """The verbs of a net over its driver. See the top of this chapter."""
 
@@ -720,7 +722,7 @@ def node_statuses(engine: Engine, retries: Iterable[Retry], counts: Mapping[str,
 
 
 # %%
-#|export
+#|exporti
 def status_of(control: Control) -> NetStatus:
     """What a net is doing now. From any thread."""
     engine = control._engine

@@ -48,7 +48,19 @@ from netrun_sim import (
     SalvoCondition,
 )
 
-from netrun.core import ConfigError, DslError, DslFinding, FactoryError, ImportPathError, NetConfig, NodeConfig, brief
+from netrun.core import (
+    ConfigError,
+    DslError,
+    DslFinding,
+    FactoryError,
+    GraphError,
+    GraphFinding,
+    ImportPathError,
+    NetConfig,
+    NodeConfig,
+    brief,
+)
+from netrun.driver import are_same
 from netrun.description import (
     NET_OPTIONS,
     NODE_OPTIONS,
@@ -60,10 +72,10 @@ from netrun.description import (
     builtin_exception,
     is_path,
 )
-from netrun.expressions import format_salvo_condition, parse_salvo_condition
+from netrun.expressions import finding_at, format_salvo_condition, parse_salvo_condition
 from netrun.making import FUNCTIONS, args_as_text, factory_at, made_by_factory, make_node, spec_of, why_no_text
 from netrun.paths import packages, path_of, resolve_path, why_no_path
-from netrun.places import Path
+from netrun.places import Path, Places
 from netrun.reading import Findings, must_be_bounded, read
 from netrun.writing import changed, text_of
 
@@ -156,7 +168,7 @@ def described_graph(graph: Graph) -> Description:
 # %% [markdown]
 # ## What paths name
 #
-# All paths are looked up, and those that lead to nothing are told together.
+# All paths are looked up, and all factories asked. What leads to nothing is told together.
 
 
 # %%
@@ -166,7 +178,7 @@ class Resolver:
 
     def __init__(self, allow: Iterable[str] | None) -> None:
         self.allow = packages(allow)
-        self.failed: list[tuple[Path, ImportPathError]] = []
+        self.failed: list[tuple[Path, ImportPathError | FactoryError]] = []
 
     def named(self, path: Path, text: str, must_call: bool = True) -> Any:
         """What an import path names; None, and noted, if it is nothing that can be called."""
@@ -185,16 +197,21 @@ class Resolver:
         return builtin_exception(name) or self.named(path, name)
 
     def check(self, definition: "NetDefinition") -> None:
-        """Raise `ImportPathError` with all paths that lead to nothing."""
+        """Raise `ImportPathError` or `FactoryError`, whichever came first, with everything that failed."""
         if not self.failed:
             return
         wrong = Findings()
         for path, error in self.failed[:99]:
-            wrong.value(path, error.findings[0].message)
+            wrong.value(path, error.findings[0].message if isinstance(error, ImportPathError) else str(error))
         first = self.failed[0][1]
-        text = definition.text
+        text, file = definition.text, definition.file
         found = wrong.in_text(text, definition.given) if text is not None else wrong.without_text()
-        raise ImportPathError(str(first.path), found, definition.file) from (first.__cause__ or first)
+        whole = (
+            ImportPathError(str(first.path), found, file)
+            if isinstance(first, ImportPathError)
+            else FactoryError(first.path, first.what, found, file)
+        )
+        raise whole from (first.__cause__ or first)
 
     def port_type(self, path: Path, spec: Any) -> Any:
         """A port's type, with the class in place of its import path."""
@@ -359,11 +376,11 @@ def definition_of(net: "Net") -> "NetDefinition":
         old_functions, old_config, old_types = built.get(name, ((None,) * 4, NodeConfig(), {}))
         types = types_of(net, name)
         config = net.get_node_config(name)
-        if _same(functions, old_functions) and (config, types) == (old_config, old_types):
+        if are_same(functions, old_functions) and (config, types) == (old_config, old_types):
             continue
         teller.types_there = old_types
         node = definition.nodes[name] = replace(definition.nodes[name])
-        if not _same(functions, old_functions):
+        if not are_same(functions, old_functions):
             if node.factory is not None:
                 whole = described_node(net.graph.nodes()[name])
                 node = definition.nodes[name] = replace(whole, options=node.options, meta=node.meta)
@@ -393,15 +410,50 @@ def _is_same(option: str, config: NodeConfig, other: NodeConfig) -> bool:
     return bool(getattr(config, option) == getattr(other, option))
 
 
-def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
-    return all(a is b for a, b in zip(some, others, strict=True))
-
-
 def _told_again(teller: Teller, net: "Net", options: dict[str, Any]) -> dict[str, Any]:
     """The options of a net that was built from these, some of them perhaps overridden since."""
     told = {name: value for name, value in options.items() if name not in net._overridden}
     others = {name: NET_OPTIONS[name] for name in net._overridden if name in NET_OPTIONS}
     return told | teller.options(("net",), net._config, others)
+
+
+# %% [markdown]
+# ## Where in the text a graph is wrong
+
+
+# %%
+#|exporti
+def placed(findings: list[GraphFinding], definition: "NetDefinition") -> list[GraphFinding]:
+    """The findings about a graph, each with its place in the text that the graph comes from."""
+    if definition.text is None or definition.given:
+        return findings
+    text, places = definition.text, Places(definition.text)
+    edges: dict[tuple[str, str], int] = {}
+    for index, edge in enumerate(definition.edges):
+        (node, port), (other, into) = edge.source, edge.target
+        edges[f"{node}.out.{port}", f"{other}.in.{into}"] = edges[f"{node}.{port}", f"{other}.{into}"] = index
+
+    def place(finding: GraphFinding) -> str:
+        span = places.value(_path_of(finding.details, edges))
+        if span is None:
+            return ""
+        found = finding_at(text, "", *span)
+        return found.place(definition.file) + found.lines()
+
+    return [replace(finding, place=place(finding)) for finding in findings]
+
+
+def _path_of(details: Mapping[str, Any], edges: Mapping[tuple[str, str], int]) -> Path:
+    """The path of what a finding is about, as near as its details say."""
+    ends = details.get("edge_source", details.get("source")), details.get("edge_target", details.get("target"))
+    if ends in edges:
+        return "edges", edges[ends]
+    node = details.get("node_name")
+    if node is None:
+        return ()
+    side = "in" if details.get("is_input_condition") else "out"
+    condition = details.get("condition_name")
+    return ("nodes", node) if condition is None else ("nodes", node, f"{side}_salvo_conditions", condition)
 
 
 # %% [markdown]
@@ -439,21 +491,34 @@ class Building:
             [sim_node(name, node, specs.get(name, {})) for name, node in nodes.items()],
             [sim_edge(edge) for edge in self.definition.edges],
         )
-        net = Net(graph, **{**net_options, "meta": self.definition.meta or None, **options})
+        try:
+            net = Net(graph, **{**net_options, "meta": self.definition.meta or None, **options})
+        except GraphError as error:
+            raise GraphError(placed(error.findings, self.definition)) from error
         for name, given in functions.items():
             if any(func is not None for func in given):
                 net.set_node_exec(name, *given)
         for name, config in configs.items():
             net.set_node_config(name, **config)
-        for name, given_types in types.items():
-            for (side, port), spec in given_types.items():
-                (net.set_input_port_type if side == "in_ports" else net.set_output_port_type)(name, port, spec)
+        self._set_types(net, types)
         built = {
             name: (functions.get(name, _NONE), net.get_node_config(name), types_of(net, name) if types[name] else {})
             for name in nodes
         }
         net._remember(deepcopy(self.definition), built, options)
         return net
+
+    def _set_types(self, net: "Net", types: Mapping[str, Mapping[tuple[str, str], Any]]) -> None:
+        """Tell the net the types of its ports. Raises `GraphError` with all edges that join types which never meet."""
+        wrong: list[GraphFinding] = []
+        for name, given in types.items():
+            for (side, port), spec in given.items():
+                try:
+                    (net.set_input_port_type if side == "in_ports" else net.set_output_port_type)(name, port, spec)
+                except GraphError as error:
+                    wrong += error.findings
+        if wrong:
+            raise GraphError(placed(wrong, self.definition))
 
     def _types(self, name: str, node: NodeDefinition, made: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
         """The types of a node's ports: those of the text, else those of its factory. Without imports, those without paths."""
@@ -482,11 +547,14 @@ class Building:
             self._resolver.failed.append((at, error))
             return {}, _NONE, {}
         except FactoryError as error:
-            raise FactoryError(path, f"node {name!r}: {error.what}") from (error.__cause__ or error)
+            at = ("nodes", name, "factory_args") if node.factory_args else ("nodes", name, "factory")
+            whole = FactoryError(path, f"node {name!r}: {error.what}")
+            whole.__cause__ = error.__cause__ or error
+            self._resolver.failed.append((at, whole))
+            return {}, _NONE, {}
         if not node.in_ports and not node.out_ports:
-            raise FactoryError(
-                path, f"node {name!r}: its ports are not in the text, and resolve=False imports no factory"
-            )
+            what = f"node {name!r}: its ports are not in the text, and resolve=False imports no factory"
+            self._resolver.failed.append((("nodes", name, "factory"), FactoryError(path, what)))
         return {}, _NONE, {}
 
     def _functions(self, name: str, node: NodeDefinition, made: Mapping[str, Any]) -> tuple[Any, ...]:

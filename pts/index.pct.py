@@ -152,7 +152,8 @@ assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9
 # ```
 #
 # Both need Python 3.11 or newer and `make`; what else they need they install into `.venv`. To use netrun in a project of
-# yours, install it from a checkout or a wheel of it: `pip install ./netrun`.
+# yours, install it from a checkout or a wheel of it: `pip install ./netrun`. `make docs` builds this book as a site, in
+# `build/site`: every notebook as it runs, and the reference.
 #
 # ## A graph by hand
 #
@@ -290,6 +291,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [06_failures](nbs/examples/06_failures.ipynb), [07_rate_limits](nbs/examples/07_rate_limits.ipynb) | retries and dead letters; how often and how many |
 # | [08_history](nbs/examples/08_history.ipynb), [09_port_types](nbs/examples/09_port_types.ipynb) | what happened; what fits |
 # | [10_net_as_file](nbs/examples/10_net_as_file.ipynb), [11_factories](nbs/examples/11_factories.ipynb) | nets as texts, and nodes that differ in an argument |
+# | [12_checkpoint_and_resume](nbs/examples/12_checkpoint_and_resume.ipynb) | a job that is stopped halfway and goes on |
 # | [14_orders_into_sqlite](nbs/examples/14_orders_into_sqlite.ipynb), [15_stdlib_census](nbs/examples/15_stdlib_census.ipynb) | applications |
 #
 # ## What works, and what is to come

@@ -198,11 +198,18 @@ def environment(measured: bool = True) -> dict[str, str]:
     return {**inherited, "PYTHONPATH": path}
 
 
-def python(code: str, cwd: str | os.PathLike[str] | None = None, *, measured: bool = True, **env: str) -> str:
-    """What a fresh process prints that runs this code. The tests' own modules can be imported there. Not `measured`:
-    without coverage, whose tracer holds a lock that a signal at a bad moment would leave locked."""
+def python(
+    code: str,
+    cwd: str | os.PathLike[str] | None = None,
+    *,
+    measured: bool = True,
+    arguments: Iterable[str] = (),
+    **env: str,
+) -> str:
+    """What a fresh process prints that runs this code with these arguments. It can import the tests' modules.
+    Not `measured`: without coverage, whose tracer holds a lock that a signal at a bad moment would leave locked."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         cwd=cwd,
         env={**environment(measured), **env},
         capture_output=True,

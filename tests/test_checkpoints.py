@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, event, given, settings
 from hypothesis import strategies as st
 
-from netrun import EpochLimitReached, Graph, Net
+from netrun import CheckpointMismatch, ConfigError, EpochLimitReached, Graph, Net
+from netrun import node as node_of_function
 from tests.carriers import CARRIERS, PLACES, Plan, Token, net_on, place_on, plans
 from tests.carriers import set_up as set_up_node
 from tests.nets import environment
@@ -167,3 +168,39 @@ def on_carrier(carrier: str, plan: Plan, path: str | None = None) -> Net:
         place = place_on(carrier, PLACES[number * 3 % len(PLACES)])
         set_up_node(net, name, kind, place, max_parallel_epochs=1, retries=1, defer_net_actions=True)
     return net
+
+
+def test_a_flow_gives_its_functions(tmp_path: Path) -> None:
+    """Those of a script or a notebook have no import path."""
+    factor = 3
+
+    def made(name: str = "x") -> Any:
+        @node_of_function
+        def scale(x: int) -> int:
+            return factor * x
+
+        @node_of_function(retries=1)
+        def tell(x: int) -> str:
+            return str(x)
+
+        return scale >> tell.named(name)
+
+    net = Net(made())
+    net.set_node_config("scale", max_parallel_epochs=2)
+    net.inject_packets("scale", "x", [1, 2])
+    net.pause(wait=True)
+    net.save_checkpoint(tmp_path / "run")
+    factor = 5
+    again = Net.load_checkpoint(tmp_path / "run", made())
+    assert again.run() == {"x.out": ["5", "10"]}
+    assert again.get_node_config("scale").max_parallel_epochs == 2
+    assert (again.get_node_config("x").retries, again.get_input_port_type("scale", "x")) == (1, int)
+    with pytest.raises(CheckpointMismatch, match="'x' is in the checkpoint only"):
+        Net.load_checkpoint(tmp_path / "run", made("y"))
+    with pytest.raises(ConfigError, match="a net is made of a Graph, a Flow or a node"):
+        Net.load_checkpoint(tmp_path / "run", 3)  # type: ignore[arg-type]
+    again.pause(wait=True)
+    again.save_checkpoint(tmp_path / "again")
+    third = Net.load_checkpoint(tmp_path / "again", made())
+    third.inject_packets("scale", "x", [2])
+    assert third.run() == {"x.out": ["10"]}

@@ -695,3 +695,22 @@ def test_a_file_that_is_no_history_is_told_once(folder):
     code, out, err = netrun(folder, "history", "net.toml")
     assert (code, out) == (4, "")
     assert err == "note: net.toml:1: this is no entry of a history\n"
+
+
+def test_a_history_that_cannot_be_a_file(folder):
+    """Is told without a place in Python's own code, by the exit code for files."""
+    (folder / "there").mkdir()
+    code, out, err = netrun(folder, "run", "net.toml", "--history", "there")
+    assert (code, out) == (4, "")
+    (line,) = err.splitlines()
+    assert line.startswith("error: history_file 'there' cannot be opened: IsADirectoryError")
+
+
+def test_an_exception_of_pythons_own_modules_is_told_with_the_line_that_called_them(folder):
+    """Not with a line of `json`."""
+    (folder / "mine.py").write_text("import json\n\n\ndef work(ctx, packets):\n    json.loads('{')\n")
+    text = '[nodes.A]\nout_ports = ["out"]\nout_salvo_conditions.s = { when = "nonempty(out)" }\n'
+    (folder / "mine.toml").write_text(text + 'exec_node_func = "mine.work"\n')
+    code, _, err = netrun(folder, "run", "mine.toml")
+    assert code == 1
+    assert err.splitlines()[-1].endswith("mine.py:5 in work")

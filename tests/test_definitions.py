@@ -3,12 +3,24 @@
 import dataclasses
 import inspect
 import os
+import pickle
 from pathlib import Path
 
 import pytest
 
 import netrun
-from netrun import ConfigError, DslError, FactoryError, Graph, GraphError, Net, NetDefinition, NetrunError, Node
+from netrun import (
+    ConfigError,
+    DslError,
+    FactoryError,
+    Graph,
+    GraphError,
+    ImportPathError,
+    Net,
+    NetDefinition,
+    NetrunError,
+    Node,
+)
 from netrun.core import NetConfig, NodeConfig
 from netrun.description import NET_OPTIONS, NODE_OPTIONS
 from tests import corpus_nodes
@@ -305,7 +317,9 @@ def test_files(tmp_path):
         net.save_definition(tmp_path / "again.toml")
     assert (tmp_path / "again.toml").read_bytes() == text.encode()
     net.save_definition(tmp_path / "again.toml", missing="omit")
-    assert "is left out" in (tmp_path / "again.toml").read_text()
+    written = (tmp_path / "again.toml").read_bytes()
+    assert b"is left out" in written
+    assert written.count(b"\n") == written.count(b"\r\n")
     assert sorted(os.listdir(tmp_path)) == ["again.toml", "net.toml"]
     with pytest.raises(FileNotFoundError):
         Net.load_definition(tmp_path / "nothing.toml")
@@ -490,3 +504,71 @@ def test_ports_that_are_added_leave_the_comments_of_the_others():
     text = definition.to_toml()
     assert "# port x" in text
     assert "# port y" in text
+
+
+TWO_BATCHES = """\
+[nodes.A]
+factory = "netrun.factories.batch"
+factory_args = { size = 2 }
+[nodes.B]
+factory = "netrun.factories.batch"
+factory_args = { size = 3 }
+"""
+
+
+def test_all_factories_that_make_no_node_are_told_with_their_places() -> None:
+    """And with them the paths that lead to nothing."""
+    text = TWO_BATCHES.replace("= 2", "= 0").replace("{ size = 3", "{ sise = 3")
+    with pytest.raises(FactoryError) as caught:
+        NetDefinition.from_toml(text, "net.toml").build()
+    assert str(caught.value) == (
+        "net.toml:3:16: factory 'netrun.factories.batch': node 'A': size must be a whole number from 1 on, not 0\n"
+        "    factory_args = { size = 0 }\n"
+        "                   ^^^^^^^^^^^^\n"
+        "net.toml:6:16: factory 'netrun.factories.batch': node 'B': get_node_spec raised TypeError: "
+        "batch.get_node_spec() got an unexpected keyword argument 'sise'\n"
+        "    factory_args = { sise = 3 }\n"
+        "                   ^^^^^^^^^^^^"
+    )
+    assert (caught.value.path, len(caught.value.findings)) == ("netrun.factories.batch", 2)
+    with pytest.raises(ImportPathError) as missing:
+        Net.from_toml(text.replace("factories.batch", "factories.bach", 1).replace("sise = 3", "size = 0", 1))
+    assert "line 6, column 16" in str(missing.value)
+    assert "there is no name 'bach'. Did you mean 'batch'?" in str(missing.value)
+    assert pickle.loads(pickle.dumps(caught.value)).findings == caught.value.findings
+
+
+def test_all_edges_to_ports_that_a_factory_does_not_make_are_told_with_their_places() -> None:
+    """Which ports there are is known only when the factory has been asked."""
+    with pytest.raises(GraphError) as caught:
+        Net.from_toml('edges = [{ from = "A.out", to = "B.inn" }, { from = "B.oout", to = "A.in" }]\n' + TWO_BATCHES)
+    first, second = caught.value.findings
+    assert first.place.startswith("line 1, column 10\n")
+    assert second.place.startswith("line 1, column 44\n")
+    assert second.place.endswith("\n    " + " " * 43 + "^" * 32)
+    assert first.place in str(caught.value)
+
+
+def test_all_edges_whose_types_never_meet_are_told_with_their_places() -> None:
+    """Where both ends are edges of a text."""
+    nodes = "".join(
+        f'[nodes.{name}]\nin_ports.in.type = "int"\nout_ports.out.type = "str"\n'
+        'in_salvo_conditions.one = { when = "nonempty(in)" }\nout_salvo_conditions.send = { when = "nonempty(out)" }\n'
+        for name in "AB"
+    )
+    with pytest.raises(GraphError) as caught:
+        Net.from_toml('edges = [{ from = "A.out", to = "B.in" }, { from = "B.out", to = "A.in" }]\n' + nodes)
+    assert [finding.kind for finding in caught.value.findings] == ["PortTypesNeverMeet"] * 2
+    assert sorted(finding.place.split("\n")[0] for finding in caught.value.findings) == [
+        "line 1, column 10",
+        "line 1, column 43",
+    ]
+
+
+def test_a_graph_that_is_no_text_has_no_places() -> None:
+    """Its findings are as ever."""
+    definition = NetDefinition.from_toml(TWO_BATCHES + '[[edges]]\nfrom = "A.out"\nto = "B.inn"\n')
+    definition.text = None
+    with pytest.raises(GraphError) as caught:
+        definition.build()
+    assert [finding.place for finding in caught.value.findings] == [""]

@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import pytest
 
 from netrun import Batch, Flow, Net, Skip, node, round_robin
+from tests.nets import python
 
 CARRIERS = ["inline", "async", "deferred", "timeout", "thread", "process", "executor", "mixed"]
 
@@ -220,3 +222,50 @@ def test_a_net_is_fed_while_it_runs_in_the_background(carried):
 def str_of(x: int) -> str:
     """As text."""
     return str(x)
+
+
+# -- checkpoint and resume ---------------------------------------------------------------------------------------------
+
+
+def summed(square: int, cube: int) -> int:
+    """One of each, put together."""
+    return square + cube
+
+
+def flow_that_is_resumed(carried: Carried) -> Flow:
+    """To two, together again, and five of them at a time. One epoch of a node at a time, so that the order is kept."""
+    one = {"max_parallel_epochs": 1}
+    both = [carried.node(square, **one), carried.node(cube, **one)]
+    return Flow(node(numbers) >> both >> carried.node(summed, **one) >> carried.node(fives, **one))
+
+
+def fives(values: Annotated[list[int], Batch(5)]) -> list[int]:
+    """Five at a time."""
+    return values
+
+
+RESUMED = """
+import sys
+from contextlib import suppress
+from netrun import EpochLimitReached
+from tests.test_integration import Carried, flow_that_is_resumed
+carried = Carried(sys.argv[1])
+net = carried.net(flow_that_is_resumed(carried), checkpoint_path=sys.argv[2], max_epochs=20)
+if sys.argv[3] == "first":
+    net.inject_packets("numbers", "n", [20])
+with suppress(EpochLimitReached):
+    net.start(resume=sys.argv[3] != "first")
+net._ledger.check()
+print(net.poll().startable, net.take_outputs("fives", "out") if sys.argv[3] == "last" else "")
+net.stop()
+"""
+
+
+def test_a_net_goes_on_in_another_process(carried: Carried, tmp_path: Path) -> None:
+    """And in another one after that, twenty epochs in each; what comes out is what comes out of one run."""
+    squares_and_cubes = [x**2 + x**3 for x in range(20)]
+    turns = ["first", *["next"] * 3, "last"]
+    told = [python(RESUMED, arguments=[carried.carrier, str(tmp_path / "run"), turn]).strip() for turn in turns]
+    assert all(int(line) > 0 for line in told[:-1])
+    expected = [squares_and_cubes[first : first + 5] for first in range(0, 20, 5)]
+    assert told[-1] == f"0 {expected}"

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
@@ -29,6 +30,7 @@ from netrun import (
     NotPicklable,
     WorkerDied,
     WorkerException,
+    workers,
 )
 from netrun.workers import Started
 from tests.graphs import edge
@@ -462,6 +464,50 @@ def test_per_worker_in_an_executor(kind: str, tmp_path: Path) -> None:
     lines = [" ".join(line.split()[:2]) for line in _log(tmp_path)]
     assert sorted(set(lines)) == ["start A", "start B", "stop A", "stop B"]
     assert lines.count("start A") == lines.count("stop A") <= 2
+
+
+@pytest.mark.parametrize("kind", ["executor", "loky", "thread executor"])
+def test_nets_that_share_an_executor_start_their_nodes_once(kind: str, tmp_path: Path) -> None:
+    """Each its own, though their nodes have the same names and run in turns in the same worker."""
+    pools = pool_options(kind, size=1)
+    nets = [Net(chain("A"), **pools) for _ in range(2)]
+    for number, net in enumerate(nets):
+        note = partial(_note, tmp_path, number)
+        net.set_node_exec("A", where, lambda net, note=note: note("start"), lambda net, note=note: note("stop"))
+        net.set_node_config("A", pool="p")
+    for _ in range(3):
+        for net in nets:
+            net.inject_packets("A", "in", [1])
+            net.run_step()
+    for net in nets:
+        net.stop()
+    assert sorted(path.name.partition("-")[0] for path in tmp_path.iterdir()) == ["start 0", "start 1"]
+
+
+@pytest.mark.parametrize("kind", ["executor", "thread executor"])
+def test_an_executor_forgets_the_nets_of_long_ago(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their stop functions are called then."""
+    pools = pool_options(kind, size=1)
+    few = 3
+
+    def work(ctx, packets):
+        workers._MOST_POOLS = few
+        ctx.consume_packet(packets["in"][0])
+
+    monkeypatch.setattr(workers, "_MOST_POOLS", few)
+    for number in range(5):
+        net = Net(chain("A"), **pools)
+        note = partial(_note, tmp_path, number)
+        net.set_node_exec("A", work, lambda net, note=note: note("start"), lambda net, note=note: note("stop"))
+        net.set_node_config("A", pool="p")
+        net.inject_packets("A", "in", [1])
+        net.start()
+    stopped = [path.name.partition("-")[0] for path in tmp_path.iterdir() if path.name.startswith("stop")]
+    assert sorted(stopped) == ["stop 0", "stop 1"]
+
+
+def _note(folder: Path, number: int, what: str) -> None:
+    (folder / f"{what} {number}-{time.monotonic_ns()}").touch()
 
 
 @pytest.mark.parametrize("kind", ["thread", "process"])

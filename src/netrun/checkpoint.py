@@ -5,7 +5,7 @@ __all__ = ['Autosave', 'load', 'save']
 # %% pts/13c_checkpoint.pct.py 2
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any
@@ -134,10 +134,19 @@ class _Checkpoint:
         except (AttributeError, ImportError, EOFError) as error:
             raise CheckpointError(self.path, "packets.pkl", "what can be unpickled here", _told(error)) from error
 
+
+def _without_functions(definition: NetDefinition, graph: Graph) -> NetDefinition:
+    """The definition, with the nodes of a graph and the options that they had."""
+    nodes = {
+        name: replace(node, options=definition.nodes[name].options, meta=definition.nodes[name].meta)
+        for name, node in described_graph(graph).nodes.items()
+    }
+    return replace(definition, nodes=nodes)
+
 # %% pts/13c_checkpoint.pct.py 10
 def load(
     path: str | os.PathLike[str],
-    graph: Graph | None,
+    graph: Any,
     functions: Mapping[str, Any] | None,
     resolve: bool,
     key: Key,
@@ -146,13 +155,23 @@ def load(
 ) -> "Net":
     """See `Net.load_checkpoint`."""
     checkpoint = _Checkpoint(path, key)
+    assembly = None
+    if graph is not None and not isinstance(graph, Graph):
+        from .flows import assembled  # points up
+
+        assembly = assembled(graph)
+        graph = assembly.graph
     if graph is not None:
         checkpoint.must_fit(shape_of(graph))
     given = functions or {}
     definition = checkpoint.definition(given)
+    if assembly is not None:
+        definition = _without_functions(definition, assembly.graph)
     meta = checkpoint.state.meta()
     net = definition.build(resolve, allow, **({} if definition.meta or not meta else {"meta": meta}), **options)
     checkpoint.must_fit(shape_of(net.graph))
+    if assembly is not None:
+        assembly.furnish(net)
     for name, some in given.items():
         net.set_node_exec(name, *(some if isinstance(some, tuple) else (some,)))
     checkpoint.restore(net)

@@ -47,14 +47,19 @@ def _say(message: str) -> None:
 
 
 def _where(error: BaseException | None) -> str:
-    """The line of the user's code that an exception came from."""
+    """The line of the user's code that an exception came from: neither netrun's nor Python's own."""
     if error is None or isinstance(error, NetrunError):
         return ""
     from traceback import extract_tb
 
-    here = os.path.dirname(__file__)
-    frames = [frame for frame in extract_tb(error.__traceback__) if os.path.dirname(frame.filename) != here]
+    others = os.path.dirname(__file__), os.path.dirname(os.__file__)
+    frames = [frame for frame in extract_tb(error.__traceback__) if not _is_in(frame.filename, others)]
     return f"\n  at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+
+
+def _is_in(file: str, folders: tuple[str, ...]) -> bool:
+    """Whether a file belongs to one of these folders, and is not of a package that was installed there."""
+    return file.startswith(("<frozen", *folders)) and "-packages" not in file.removeprefix(folders[0])
 
 
 def _trouble_of(error: BaseException) -> Trouble:
@@ -71,7 +76,8 @@ def _trouble_of(error: BaseException) -> Trouble:
     if isinstance(error, CheckpointError):
         return Trouble(f"error: {error}", DATA)
     if isinstance(error, (DslError, GraphError, ConfigError, FactoryError, ImportPathError)):
-        return Trouble(f"error: {error}{_where(error.__cause__)}", WRONG)
+        is_of_a_file = isinstance(error, ConfigError) and isinstance(error.__cause__, OSError)  # of the history, say
+        return Trouble(f"error: {error}{_where(error.__cause__)}", DATA if is_of_a_file else WRONG)
     if isinstance(error, OSError) and not isinstance(error, ImportError) and error.filename is not None:
         return Trouble(f"error: {error.filename}: {error.strerror or error}", DATA)
     if isinstance(error, OSError) and _is_of_here(error):

@@ -283,7 +283,7 @@ class Beginnings(Agenda):
 
     def begin(self, now: float) -> Attempt | None:
         """The next attempt to run, or None when nothing can start now."""
-        if self.is_held:
+        if self.paused_by is not None or self.holds_back:  # `is_held`, without a call: it is asked for every epoch
             return None
         if self._looks:
             self._look(now)

@@ -102,8 +102,13 @@ def _undisturbed(method: Method[Self_, Parameters, Result]) -> Method[Self_, Par
 
     @wraps(method)
     def guarded(self: Self_, *arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
-        with self._control.quick.up():
+        guard = self._control.quick
+        if not guard.rise():
             return method(self, *arguments, **options)
+        try:
+            return method(self, *arguments, **options)
+        finally:
+            guard.fall()
 
     return cast(Method[Self_, Parameters, Result], guarded)
 
@@ -760,7 +765,7 @@ class Net(Contents):
     @staticmethod
     def load_checkpoint(
         path: str | os.PathLike[str],
-        graph: Graph | None = None,
+        graph: "Graph | Flow | FunctionNode[..., Any] | None" = None,
         functions: Mapping[str, Any] | None = None,
         resolve: bool = True,
         key: bytes | str | None = None,
@@ -771,7 +776,7 @@ class Net(Contents):
 
         Loading unpickles, so a checkpoint is code: load only what you trust, or sign it with a key.
 
-        path: the folder. graph: if it is given, the checkpoint must be of this graph.
+        path: the folder. graph: if it is given, the checkpoint must be of this graph; a flow gives its functions, too.
         functions: `{node: function}`, or a tuple as the arguments of `set_node_exec`, for those that have no import path
             (the manifest's `omitted` lists them); `set_node_exec` does as well.
         resolve, allow: as in `load_definition`. key: what it was signed with.

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from queue import SimpleQueue
@@ -279,6 +280,10 @@ class _Served:
         self._begun: set[Key] = set()  # the nodes that have run here
         self.started = Started()
 
+    def knows(self, key: Key) -> bool:
+        """Whether it knows the code under this key."""
+        return key in self._nodes
+
     def learn(self, key: Key, code: bytes) -> None:
         """Know a node's code under this key."""
         self._nodes[key] = RemoteNode(code)
@@ -542,9 +547,7 @@ class ProcessWorker(Worker):
         try:
             if not self._is_sent and not self._send_it(attempt):
                 return
-            while (parts := pickle.loads(self._receive()))[
-                0
-            ] is None:  # no answer yet: it has begun, or printed something
+            while (parts := pickle.loads(self._receive()))[0] is None:  # no answer yet: it has begun, or printed
                 attempt.begun = attempt.begun or self._pool.now()
                 take_prints(attempt, parts[1])
             answer, values = parts
@@ -655,28 +658,43 @@ class ProcessWorker(Worker):
         self._bury()
 
 # %% pts/05b_workers.pct.py 17
-_here: Any = None  # in a worker of an executor: for each thread, what it knows
+_here: Any = None  # in a worker of an executor: for each thread, what it knows of each pool, that used last at the end
+_MOST_POOLS = 64  # that it knows something of
 
 
 def run_anywhere(
     pool_name: str, key: Key, code: bytes | None, message: bytes, blob: bytes
 ) -> tuple[bytes, bytes] | None:
     """Run an attempt, in a worker of an executor. None: the code is needed, too."""
+    served = _served_here(pool_name, key[0].rpartition("-")[0])
+    if not served.knows(key):
+        if code is None:
+            return None
+        served.learn(key, code)
+    return served.run(key, message, blob)
+
+
+def _served_here(pool_name: str, pool_id: str) -> _Served:
+    """What this worker knows of a pool."""
     import threading
 
     global _here
     if _here is None:
         _here = threading.local()
-    if not hasattr(_here, "served"):
-        _here.served, _here.known = _Served(pool_name, f"{pool_name} {os.getpid()}-{threading.get_ident()}"), set()
-        _at_the_end(_here.served.started.stop_loudly)
-    if key not in _here.known:
-        if code is None:
-            return None
-        _here.known.add(key)
-        _here.served.learn(key, code)
-    answer: tuple[bytes, bytes] = _here.served.run(key, message, blob)
-    return answer
+    pools: dict[str, _Served] | None = getattr(_here, "pools", None)
+    if pools is None:
+        pools = _here.pools = {}
+        _at_the_end(partial(_stop_all, pools))
+    served = pools.pop(pool_id, None) or _Served(pool_name, f"{pool_name} {os.getpid()}-{get_ident()}")
+    if len(pools) >= _MOST_POOLS:
+        pools.pop(next(iter(pools))).started.stop_loudly()
+    pools[pool_id] = served
+    return served
+
+
+def _stop_all(pools: dict[str, _Served]) -> None:
+    for served in pools.values():
+        served.started.stop_loudly()
 
 
 def _at_the_end(stop: Callable[[], Any]) -> None:

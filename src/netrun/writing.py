@@ -256,12 +256,19 @@ def _with_edges_moved(comments: Mapping[Path, list[str]], moved: Mapping[int, in
 # %% pts/11e_writing.pct.py 14
 def changed(text: str, old: Description, new: Description, notes: Mapping[Path, str] | None = None) -> str:
     """The text, saying what is new."""
-    was, now = data_of(old), data_of(new)
+    was, now, given = data_of(old), data_of(new), text
     if lines_of(was) != lines_of(now):
         text = _synced(text, was, now) or formatted(new, text)
     comments = [note(path, why) for path, why in (notes or {}).items()]
     missing = [f"{comment}\n" for comment in comments if comment not in text]
-    return "".join([text if text.endswith("\n") or not missing else f"{text}\n", *missing])
+    text = "".join([text if text.endswith("\n") or not missing else f"{text}\n", *missing])
+    return _with_ends_of(given, text)
+
+
+def _with_ends_of(given: str, text: str) -> str:
+    """The text with the ends of lines that a given one has throughout."""
+    has_windows_ends = "\r\n" in given and not re.search(r"(?<!\r)\n", given)
+    return re.sub(r"(?<!\r)\n", "\r\n", text) if has_windows_ends else text
 
 
 def _synced(text: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
