@@ -346,6 +346,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | async epochs of 1 ms, 100 at a time : bare asyncio | 1,000 | 38.6 | 21.3 | 1.75 | 2.50 | ok |
 # | 200 calls at 50 a second : the ideal | 200 | 20,350.8 | 19,900.0 | 1.02 | 1.05 | ok |
 # | CPU time of that : time | 200 |  |  | 0.01 | 0.05 | ok |
+# | start(progress=True) on a terminal : start(), per epoch | 100,000 | 18.3 | 18.0 | 1.01 | 1.03 | ok |
 # | start(threaded=True) : start(), per epoch | 10,000 | 16.2 | 15.8 | 1.01 | 1.20 | ok |
 # | 8 threads, 1 ms of sleep : bare executor | 1,000 | 166.0 | 143.6 | 1.16 | 1.15 | over |
 # | 2 processes, nothing to do : bare executor | 5,000 | 150.4 | 76.5 | 1.79 | 1.60 | over |

@@ -282,6 +282,16 @@ def test_a_wrong_net_is_told_in_full(folder):
     )
 
 
+def test_packets_that_are_left_are_noted(folder):
+    """And what they wait for."""
+    (folder / "join.toml").write_text(
+        '[nodes.J]\nin_ports = ["a", "b"]\nin_salvo_conditions.both = { when = "nonempty(a) and nonempty(b)" }\n'
+    )
+    code, out, err = netrun(folder, "run", "join.toml", "--input", "J.a=1", "--input", "J.a=2")
+    assert (code, out) == (0, "")
+    assert err.startswith("note: 2 packets are left at node 'J': node 'J' has 0 packets at port 'b'")
+
+
 def test_validate(folder):
     """Each file: what is in it, or what is wrong. Nothing is run, no file of the net's is made."""
     (folder / "wrong.toml").write_text("[nodes.A]\nx = 1\n[nodes.A.options]\nretrys = 1\n")

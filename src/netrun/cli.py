@@ -387,6 +387,9 @@ def _told_rest(net: "Net") -> int:
         return FAILED
     if left:
         _say(f"note: epochs that did not start: {left}. A node without exec_node_func keeps its epochs")
+    elif status.waiting_packets:
+        for node in [node for node in net.why_blocked() if node.status.waiting_packets][:5]:
+            _say(f"note: {node.status.waiting_packets:,} packets are left at node {node.node_name!r}: {node.root}")
     return 0
 
 
