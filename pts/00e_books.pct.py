@@ -74,7 +74,7 @@ from netrun_sim import Salvo as SimSalvo
 
 from netrun.core import GraphError, NetStateError, unknown_name
 from netrun.packets import NOTHING, Epoch, Packet, number_in
-from netrun.routing import Door, Gate, Parts, doors_of, graph_findings
+from netrun.routing import Door, Gate, Outlet, Parts, Wire, doors_of, graph_findings
 from netrun.values import PacketValueStore
 
 # %% [markdown]
@@ -490,12 +490,26 @@ class Counts(NamedTuple):
     cancelled: int
 
 
-class PortCounts(NamedTuple):
-    """The packets that wait at an input port, and those in line for it: on its edges, and injected ones."""
+Place = tuple[str, str]  # a node, and a port of it
 
-    here: int
-    on_edges: int
-    injected: int
+
+class Crowds(NamedTuple):
+    """How many packets wait where: at input ports; before them, from outside; on edges; and at output ports without an edge,
+    until somebody takes them."""
+
+    inside: Counter[Place]
+    outside: Counter[Place]
+    edges: Counter[tuple[Place, Place]]
+    outlets: Counter[Place]
+
+    def add(self, wire: Wire, packets: int) -> None:
+        """So many wait on a wire."""
+        if wire.edge is None:
+            self.outside[wire.gate.door.node_name, wire.gate.port] += packets
+        else:
+            ends = wire.edge.source, wire.edge.target
+            (source, target) = ((end.node_name, end.port_name) for end in ends)
+            self.edges[source, target] += packets
 
 
 class Queue(Injection):
@@ -554,10 +568,28 @@ class Queue(Injection):
                 for name, door in self.doors.items()
             }
 
-    def census(self) -> tuple[dict[str, Counts], dict[str, dict[str, PortCounts]]]:
-        """`counts`, and of the same moment what waits at each input port of each node."""
+    def census(self) -> tuple[dict[str, Counts], Crowds]:
+        """`counts` and `crowds` of one moment."""
         with self._lock:
-            return self.counts(), {name: _port_counts(door) for name, door in self.doors.items()}
+            return self.counts(), self.crowds()
+
+    def crowds(self) -> Crowds:
+        """How many packets wait where, now."""
+        crowds = Crowds(Counter(), Counter(), Counter(), Counter())
+        with self._lock:
+            for name, door in self.doors.items():
+                for port, gate in door.gates.items():
+                    crowds.inside[name, port] = len(gate.packets)
+                    for wire in gate.wires:
+                        crowds.add(wire, len(wire.line))
+                for port, out in door.outs.items():
+                    if isinstance(out, Outlet):
+                        crowds.outlets[name, port] = len(out.packets)
+                for arrived in door.inbox:
+                    packets = arrived if isinstance(arrived, list) else [arrived]
+                    for packet in packets:
+                        crowds.add(packet._place, 1)
+        return crowds
 
     def startable(self, node_name: str | None = None) -> list[str]:
         """The ids of the epochs that could start, oldest first; of one node, if it is named."""
@@ -624,20 +656,6 @@ class Queue(Injection):
         else:
             self._shelved.discard(door)
         return epoch
-
-
-def _port_counts(door: Door) -> dict[str, PortCounts]:
-    """What waits at each input port of a door."""
-    behind: Counter[Any] = Counter()
-    for some in door.inbox:
-        behind.update([packet._place for packet in some] if isinstance(some, list) else [some._place])
-    counts = {}
-    for port, gate in door.gates.items():
-        in_line = [len(wire.line) + behind[wire] for wire in gate.wires]
-        counts[port] = PortCounts(
-            len(gate.packets), sum(in_line) - in_line[0], in_line[0]
-        )  # the first: what was injected
-    return counts
 
 
 def _number(epoch: Epoch) -> int:

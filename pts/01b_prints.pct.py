@@ -154,6 +154,11 @@ class NodeLog:
             if printed is not None:
                 self.add(time(), holder.epoch._number, printed.getvalue())
 
+    def last(self, most: int) -> list[tuple[float, int, str]]:
+        """The last lines, as they are kept."""
+        with self._lock:
+            return list(self.lines or ())[-most:]
+
     def entries(self, number: int | None = None) -> list[LogEntry]:
         """The lines, oldest first; of one epoch, if its number is given."""
         with self._lock:

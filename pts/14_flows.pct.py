@@ -58,6 +58,15 @@ class Wires:
         return _join(other, self)
 
 
+class Drawn(Wires):
+    """What is a net in itself, and draws itself in Jupyter."""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from netrun.show import picture  # the next chapter
+
+        return picture(self)._repr_mimebundle_(include, exclude)
+
+
 class End(Wires):
     """A port, to begin or end an edge at."""
 
@@ -109,7 +118,7 @@ class Ports(NamedTuple):
 _HOOKS = ("start_node_func", "stop_node_func", "exec_failed_node_func")
 
 
-class Part(Wires, ABC):
+class Part(Drawn, ABC):
     """A node that is not in a net yet. _options: of its node; _hooks: its functions besides the one that is executed."""
 
     _name: str
@@ -205,7 +214,7 @@ class Side(NamedTuple):
 
 # %%
 #|export
-class Flow(Wires):
+class Flow(Drawn):
     """Several wirings as one: `Flow(a >> b, b.left >> c.x)`. `Net(flow)` runs it; `flow.named("left")` is the same once more,
     for a net that has it twice.
 

@@ -47,7 +47,7 @@
 
 # %%
 #|export
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
@@ -55,7 +55,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from netrun_sim import Node, SalvoConditionTerm
 
-from netrun.books import PortCounts
+from netrun.books import Crowds
 from netrun.checks import components
 from netrun.control import NetState, NodeStatus, node_statuses
 from netrun.core import _told
@@ -213,17 +213,40 @@ assert [
 
 # %%
 #|exporti
+class PortCounts(NamedTuple):
+    """The packets at an input port, and those in line for it: on its edges, and injected ones."""
+
+    here: int
+    on_edges: int
+    injected: int
+
+
+def _by_port(doors: Mapping[str, Door], crowds: Crowds) -> dict[str, dict[str, PortCounts]]:
+    """What waits at each input port of each node."""
+    on_edges: Counter[tuple[str, str]] = Counter()
+    for (_, target), packets in crowds.edges.items():
+        on_edges[target] += packets
+    return {
+        name: {
+            port: PortCounts(crowds.inside[name, port], on_edges[name, port], crowds.outside[name, port])
+            for port in door.gates
+        }
+        for name, door in doors.items()
+    }
+
+
 class Moment:
     """What is in a net now."""
 
     def __init__(self, net: "Net") -> None:
         engine, control = net._engine, net._control
-        counts, self.ports = net._ledger.census()
+        counts, crowds = net._ledger.census()
+        self.doors = net._ledger.doors
+        self.ports = _by_port(self.doors, crowds)
         self.retries = engine.waiting_retries()
         self.attempts = list(engine.running)
         self.statuses = node_statuses(engine, self.retries, counts)
         self.started = {name: its.live + its.finished + its.cancelled for name, its in counts.items()}
-        self.doors = net._ledger.doors
         self.nodes: dict[str, Node] = net.graph.nodes()
         self.tasks, self.pools = net._tasks, cast(Any, net._stage.pools)
         self.now = net._driver.clock.now()

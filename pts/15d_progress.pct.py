@@ -293,6 +293,7 @@ class TerminalScreen:
         self._stream = stream
         self._drawn = 0  # lines of the table that is there
         self._is_mid_line = False  # whether somebody has printed a part of a line
+        self._errors: list[str] = []  # that are to be told yet
         self._put_in: list[tuple[str, Above]] = []
         self.forget()
         _TERMINALS.add(self)
@@ -321,12 +322,14 @@ class TerminalScreen:
         columns, lines = _size(self._stream)
         table = table_of(look, columns, max(4, lines - 1))
         with self._lock:
+            self._errors += look.errors
             if self._is_mid_line and not is_last:
-                return
+                return  # what there is to tell is told with the next one
             begin = "\n" if self._is_mid_line else self._taken_away()
             self._is_mid_line = False
             self._drawn = len(table)
-            self._stream.write(begin + "".join(f"{line}\n" for line in [*look.errors, *table]))
+            self._stream.write(begin + "".join(f"{line}\n" for line in [*self._errors, *table]))
+            self._errors = []
             self._stream.flush()
 
     def _taken_away(self) -> str:

@@ -13,6 +13,7 @@
 #|hide
 #|export
 from importlib import import_module
+from sys import modules
 from typing import TYPE_CHECKING, Any
 
 import netrun.context
@@ -50,6 +51,8 @@ if TYPE_CHECKING:  # nets of functions and nets as text are imported when they a
     from netrun.functions import Outputs as Outputs
     from netrun.functions import Skip as Skip
     from netrun.paths import resolve_path as resolve_path
+    from netrun.show import Picture as Picture
+    from netrun.show import picture as picture
     from netrun.why import Blockage as Blockage
     from netrun.why import Cause as Cause
     from netrun.why import Explanation as Explanation
@@ -69,6 +72,8 @@ _LATER = {
     "format_salvo_condition": "netrun.expressions",
     "parse_salvo_condition": "netrun.expressions",
     "resolve_path": "netrun.paths",
+    "Picture": "netrun.show",
+    "picture": "netrun.show",
 }
 
 
@@ -80,6 +85,17 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Let graphs draw themselves: `%load_ext netrun`. Importing netrun in IPython does that too."""
+    from netrun.show import draw_graphs
+
+    draw_graphs(ipython)
+
+
+if "IPython" in modules and (_shell := modules["IPython"].get_ipython()) is not None:
+    load_ipython_extension(_shell)
 
 
 __version__ = "0.1.0"
@@ -275,11 +291,12 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [10b_making](nbs/10b_making.ipynb), [10c_factories](nbs/10c_factories.ipynb) | node templates, and those that come with netrun |
 # | [11_expressions](nbs/11_expressions.ipynb) | salvo conditions as text |
 # | [11b_places](nbs/11b_places.ipynb), [11c_description](nbs/11c_description.ipynb), [11d_reading](nbs/11d_reading.ipynb), [11e_writing](nbs/11e_writing.ipynb), [11f_dsl](nbs/11f_dsl.ipynb) | nets as TOML: where things stand, reading, writing, `NetDefinition` |
-# | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | drawings of a text; its JSON Schema |
+# | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | what is drawn of a net, folded and laid out; the JSON Schema of a text |
 # | [12_net](nbs/12_net.ipynb) | the face |
 # | [13_states](nbs/13_states.ipynb), [13b_folders](nbs/13b_folders.ipynb), [13c_checkpoint](nbs/13c_checkpoint.ipynb) | a net at rest as data, on disk, and back; nets that save themselves |
 # | [13d_faults](nbs/13d_faults.ipynb) | what can break, and what is promised then |
 # | [14_flows](nbs/14_flows.ipynb), [14b_build](nbs/14b_build.ipynb) | nets from functions: `@node`, `>>`, `Flow` |
+# | [15_show](nbs/15_show.ipynb), [15b_report](nbs/15b_report.ipynb) | pictures of nets; the report of what a net has done |
 # | [15c_why](nbs/15c_why.ipynb) | what a net waits for, and the root of it |
 # | [15d_progress](nbs/15d_progress.ipynb) | what a net is doing, while it does it |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
@@ -311,6 +328,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | history in memory and in a file, logs of prints, timelines, lineage, traces for Perfetto, OpenTelemetry | works |
 # | port types, checked when values are consumed and loaded, and against each other | works |
 # | nets as TOML, salvo expressions, factories, the command line | works |
+# | pictures in Jupyter and in files, `net.report("report.html")` | works |
 # | checkpoints, nets that save themselves, `netrun run --checkpoint` | works |
 # | `net.why_blocked()`, `net.explain(node)`, `Net(graph, check=...)` | works |
 # | `start(progress=True)` on a terminal, in Jupyter, in logs; `netrun run --progress` | works |
@@ -355,6 +373,9 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | four functions : by hand with contexts | 10,000 | 30.0 | 26.1 | 1.15 | 1.35 | ok |
 # | four functions with type hints, both with port types : by hand with contexts | 10,000 | 41.2 | 37.6 | 1.07 | 1.35 | ok |
 # | values of a generator, each used at once : by hand, async | 10,000 | 78.3 | 60.0 | 1.30 |  |  |
+# | report of 100,000 epochs, history in memory | 100,000 | 13.7 |  | 1.368 s | 5.000 s | ok |
+# | report of 100,000 epochs, history in a file | 100,000 | 14.6 |  | 1.457 s | 5.000 s | ok |
+# | size of that | 100,000 |  |  | 1 MB | 10 MB | ok |
 # | python -c "import netrun" : pass |  | 80,293.0 | 9,985.1 | 0.080 s | 0.100 s | ok |
 #
 # `make bench` makes this table, on your machine, in a few minutes. The floor is the same packets and epochs on a bare

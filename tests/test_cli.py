@@ -357,6 +357,15 @@ def test_show(folder):
     assert netrun(folder, "show", "net.toml", "--svg")[1].startswith("<svg")
 
 
+def test_show_folds_what_is_large(folder):
+    """Unless all of it is asked for."""
+    (folder / "large.toml").write_text("".join(f'[nodes.N{n}]\nin_ports = ["in"]\n' for n in range(100)))
+    assert netrun(folder, "show", "large.toml", "--svg")[1].count("data-node") == 1
+    assert netrun(folder, "show", "large.toml", "--svg", "--all")[1].count("data-node") == 100
+    assert netrun(folder, "show", "large.toml", "--mermaid", "--all")[1].count("-->") == 100
+    assert len(netrun(folder, "show", "large.toml")[1].splitlines()) == 100
+
+
 def test_output_in_a_terminal_of_ascii(folder):
     """What cannot be shown there is no reason to fail."""
     code, out, _ = netrun(

@@ -212,6 +212,23 @@ net.start(progress=True)
     assert "netrun RUNNING" not in text.partition("." * 8)[2].partition("\n")[0]
 
 
+def test_an_error_is_told_when_the_line_has_ended() -> None:
+    """Not in the middle of it, and it is not forgotten."""
+    out = io.StringIO()
+    screen = TerminalScreen(out)
+    screen.above(out, "half a ")
+    wrong = Look("RUNNING", 1.0, Row("all", 0, 0, 0, 1, 0.0), [], ["it went wrong"])
+    screen.show(wrong, False)
+    assert out.getvalue() == "half a "
+    screen.above(out, "line\n")
+    screen.show(look(2.0), False)
+    screen.show(look(3.0), True)
+    seen = Emulator().feed(out.getvalue().replace("\n", "\r\n")).seen()
+    assert seen[:2] == ["half a line", "it went wrong"]
+    assert seen[2].startswith("netrun RUNNING 3.0 s")
+    assert len(seen) == 4
+
+
 def press(fd: int, text: str, pressed: list[str], after: str) -> None:
     """Type Ctrl-C when something was written, once."""
     if after in text and after not in pressed:

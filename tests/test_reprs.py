@@ -29,6 +29,7 @@ from netrun import (
     Salvo,
     Skip,
     node,
+    picture,
     round_robin,
 )
 from netrun.core import brief, unknown_name
@@ -90,7 +91,7 @@ def lived() -> dict[str, Any]:
     ]
     there += [NetDefinition.from_net(Net(up >> down)), up, up >> down, Batch(3), Outputs(a=int, b=str), Skip]
     there += [round_robin(up, down), GraphFinding("Kind", "a message", {}), DslFinding("a message", 1, 2, "x\n^")]
-    there.append(DeferredPacket(value=1))
+    there += [DeferredPacket(value=1), picture(net)]
     return {type(thing).__name__: thing for thing in there}
 
 

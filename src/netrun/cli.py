@@ -472,10 +472,15 @@ def _checked(file: str, args: Namespace) -> str:
 
 def show(args: Namespace) -> int:
     """Draw a net. Imports nothing that it names."""
-    from .drawing import mermaid, svg, tree
+    from .drawing import sketch_of, tree
+    from .show import picture
 
-    draw = mermaid if args.mermaid else svg if args.svg else tree
-    print(draw(_definition(args.file, args)))
+    definition = _definition(args.file, args)
+    if args.mermaid or args.svg:
+        drawn = picture(definition, None if args.all else 60)
+        print(drawn.mermaid if args.mermaid else drawn.svg)
+    else:
+        print(tree(sketch_of(definition)))
     return 0
 
 
@@ -626,6 +631,7 @@ def parser() -> ArgumentParser:
     kinds = shows.add_mutually_exclusive_group()
     kinds.add_argument("--mermaid", action="store_true", help="as a Mermaid flowchart")
     kinds.add_argument("--svg", action="store_true", help="as an SVG picture")
+    shows.add_argument("--all", action="store_true", help="fold nothing, however many nodes there are")
     command(fmt, many=True).add_argument(
         "--check", action="store_true", help="change nothing; exit 1 if there is something to change"
     )

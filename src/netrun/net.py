@@ -749,6 +749,36 @@ class Net(Contents):
 
         return NetDefinition.from_file(path).build(resolve, allow, **options)
 
+    def draw(self, path: str | os.PathLike[str], most: int | None = 60) -> None:
+        """Write a picture of this net, with what is going on in it now, to a file, which is there in full or not at all. From
+        any thread.
+
+        path: its ending says as what: `.svg`, or Mermaid as `.mmd`, `.mermaid` or (in Markdown) `.md`.
+        most: about how many boxes; beyond that nodes are folded, see `picture`. None: nothing is folded.
+
+        Raises `ConfigError` for another ending, and `OSError`. In Jupyter a net draws itself.
+        """
+        from .show import picture  # chapters further on
+
+        picture(self, most).save(path)
+
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Write what this net has done to a file, which is there in full or not at all: one page of HTML that needs nothing
+        else. It has the picture, a timeline of the attempts, a table of the nodes, the last dead letters with their
+        tracebacks, and the last lines that were printed. From any thread; a net that runs is shown as it is now.
+
+        The timeline is of what `history` has: with `history_file` all of it, else as much as `history_max_size` keeps. A
+        report of 100,000 epochs takes some seconds and megabytes. Raises `OSError` where the file cannot be written.
+        """
+        from .report import write_report  # chapters further on
+
+        write_report(self, path)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from .show import picture
+
+        return picture(self)._repr_mimebundle_(include, exclude)
+
     def save_checkpoint(self, path: str | os.PathLike[str], key: bytes | str | None = None) -> None:
         """Save all that is in this net to a folder, for `load_checkpoint`, in another process or on another machine.
 

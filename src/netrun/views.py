@@ -41,12 +41,7 @@ class TimelineRow(NamedTuple):
         )
 
 # %% pts/07b_views.pct.py 5
-def timeline_of(entries: Iterable[HistoryEntry]) -> list[TimelineRow]:
-    """The attempts among some entries, in the order in which they ended."""
-    return [_row(entry.data) for entry in entries if entry.entry_type == "epoch"]
-
-
-def _row(data: dict[str, Any]) -> TimelineRow:
+def row_of(data: dict[str, Any]) -> TimelineRow:
     begun, ended = datetime.fromisoformat(data["begun"]), datetime.fromisoformat(data["ended"])
     node, epoch, attempt, worker = (data[name] for name in ("node_name", "epoch_id", "attempt", "worker"))
     return TimelineRow(node, epoch, attempt, worker, begun, ended, data["verdict"])
@@ -141,7 +136,7 @@ class _Trace:
     """The events of a trace."""
 
     def __init__(self, entries: list[HistoryEntry]) -> None:
-        attempts = _one_at_a_time([(_row(entry.data), entry.data) for entry in entries if entry.entry_type == "epoch"])
+        attempts = one_at_a_time([(row_of(entry.data), entry.data) for entry in entries if entry.entry_type == "epoch"])
         self._start = attempts[0][0].begun if attempts else None
         self._processes: dict[str, int] = {}
         self._threads: dict[tuple[str, str], list[list[Any]]] = defaultdict(list)  # each a number, and when it is free
@@ -215,7 +210,7 @@ class _Trace:
         self.events.append({**event, **more, "pid": at.process, "tid": at.thread})
 
 
-def _one_at_a_time(attempts: list[tuple[TimelineRow, dict[str, Any]]]) -> list[tuple[TimelineRow, dict[str, Any]]]:
+def one_at_a_time(attempts: list[tuple[TimelineRow, dict[str, Any]]]) -> list[tuple[TimelineRow, dict[str, Any]]]:
     """Attempts by their begin. A worker does one at a time, and has begun the next one before the net has dealt with what
     the last one brought; so that one ends there."""
     attempts = sorted(attempts, key=lambda pair: pair[0].begun)
@@ -367,7 +362,19 @@ class EventHistory:
 
     def attempts(self) -> list[TimelineRow]:
         """The attempts among them, see `Net.timeline`."""
-        return timeline_of(self.get_entries())
+        from json import loads
+
+        with self._guard():
+            lines = self._recorder.attempts()
+        return [row_of(loads(line)) for line in lines]
+
+    def _told_attempts(self) -> list[dict[str, Any]]:
+        """What is told of each attempt, of those in the file too."""
+        from json import loads
+
+        with self._guard():
+            lines = self._recorder.attempts_on_file()
+        return [loads(line) for line in lines]
 
     def to_frame(self) -> Any:
         """All entries as a `pandas.DataFrame`: a row each, a column for each field and each thing that `data` names. Raises

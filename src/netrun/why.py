@@ -3,7 +3,7 @@
 __all__ = ['Blockage', 'Cause', 'ConditionNow', 'Explanation', 'PortNow', 'TermNow', 'explain', 'why_blocked']
 
 # %% pts/15c_why.pct.py 2
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from netrun_sim import Node, SalvoConditionTerm
 
-from .books import PortCounts
+from .books import Crowds
 from .checks import components
 from .control import NetState, NodeStatus, node_statuses
 from .core import _told
@@ -132,17 +132,40 @@ def _lack(term: SalvoConditionTerm, counts: dict[str, int], slots: dict[str, int
     return Lack(port, text, count, nearest, nearest is None and bool(fitting(None)))
 
 # %% pts/15c_why.pct.py 10
+class PortCounts(NamedTuple):
+    """The packets at an input port, and those in line for it: on its edges, and injected ones."""
+
+    here: int
+    on_edges: int
+    injected: int
+
+
+def _by_port(doors: Mapping[str, Door], crowds: Crowds) -> dict[str, dict[str, PortCounts]]:
+    """What waits at each input port of each node."""
+    on_edges: Counter[tuple[str, str]] = Counter()
+    for (_, target), packets in crowds.edges.items():
+        on_edges[target] += packets
+    return {
+        name: {
+            port: PortCounts(crowds.inside[name, port], on_edges[name, port], crowds.outside[name, port])
+            for port in door.gates
+        }
+        for name, door in doors.items()
+    }
+
+
 class Moment:
     """What is in a net now."""
 
     def __init__(self, net: "Net") -> None:
         engine, control = net._engine, net._control
-        counts, self.ports = net._ledger.census()
+        counts, crowds = net._ledger.census()
+        self.doors = net._ledger.doors
+        self.ports = _by_port(self.doors, crowds)
         self.retries = engine.waiting_retries()
         self.attempts = list(engine.running)
         self.statuses = node_statuses(engine, self.retries, counts)
         self.started = {name: its.live + its.finished + its.cancelled for name, its in counts.items()}
-        self.doors = net._ledger.doors
         self.nodes: dict[str, Node] = net.graph.nodes()
         self.tasks, self.pools = net._tasks, cast(Any, net._stage.pools)
         self.now = net._driver.clock.now()

@@ -285,6 +285,22 @@ def imports() -> Rows:
     yield _processes('python -c "import netrun"', ["-c", "import netrun"], 0.1)
 
 
+def reports() -> Rows:
+    """A report of many epochs, which are kept in memory or are in a file. Per epoch."""
+    packets = 50_000
+    epochs = packets * PIPELINE
+    with TemporaryDirectory() as folder:
+        kept = {
+            "in memory": {"history_max_size": 100 * epochs},
+            "in a file": {"history_file": f"{folder}/history.jsonl"},
+        }
+        for where, options in kept.items():
+            taken, size = nets.reported(PIPELINE, packets, f"{folder}/report.html", options)
+            case = f"report of {epochs:,} epochs, history {where}"
+            yield Row(case, f"{epochs:,}", taken / epochs * 1e6, None, taken, 5, "s")
+            yield Row(f"size of that, history {where}", f"{epochs:,}", None, None, size / 1e6, 10, "MB")
+
+
 CASES: dict[str, Callable[[], Rows]] = {
     "pipeline": pipeline,
     "history": history,
@@ -301,6 +317,7 @@ CASES: dict[str, Callable[[], Rows]] = {
     "functions": functions,
     "texts": texts,
     "checkpoints": checkpoints,
+    "report": reports,
     "commands": commands,
     "import": imports,
 }

@@ -70,6 +70,22 @@ def through_chain(hops: int, packets: int, sources: int = 1, by_words: bool = Fa
     return _from_source(net, source, sources)
 
 
+def reported(hops: int, packets: int, path: str, options: dict[str, Any]) -> tuple[float, int]:
+    """A report of a net that has run: seconds, and bytes."""
+    source, *middle, sink = chain_names(hops)
+    functions = {source: emit_by_send(packets), **dict.fromkeys(middle, process_by_send), sink: take}
+    net = Net(chain(hops), **options)
+    for name, func in functions.items():
+        net.set_node_exec(name, func)
+    net.inject_source_epoch(source)
+    net.start()
+    begun = perf_counter()
+    net.report(path)
+    taken = perf_counter() - begun
+    net.stop()
+    return taken, os.path.getsize(path)
+
+
 def through_diamond(packets: int) -> Workload:
     """One epoch of A sends `packets` packets to B and as many to C; D joins what they send."""
     net = made(diamond(), {"A": emit_pairs(packets), "B": process_by_send, "C": process_by_send, "D": join})
