@@ -125,6 +125,9 @@ class Holder:
         """Where its prints go: a `NodeLog`, or None where they are not captured."""
         return None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
     def __str__(self) -> str:
         return f"node {self.epoch.node_name!r}, epoch {self.epoch.id}, attempt {len(self.earlier) + 1}"
 
@@ -208,6 +211,9 @@ class Books:
             door.registry, door.suffix = self._packets, self._suffix
             for name in ("", *(entry.name for entry in door.entries)):
                 door.creations[name] = NetAction.create_epoch(door.node_name, SimSalvo(name, []))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self.doors)} nodes, {len(self._packets)} packets, {len(self._epochs)} epochs>"
 
     @property
     def suffix(self) -> str:
@@ -561,6 +567,11 @@ class Queue(Injection):
                 )
                 for name, door in self.doors.items()
             }
+
+    def census(self) -> tuple[dict[str, Counts], Crowds]:
+        """`counts` and `crowds` of one moment."""
+        with self._lock:
+            return self.counts(), self.crowds()
 
     def crowds(self) -> Crowds:
         """How many packets wait where, now."""

@@ -42,7 +42,7 @@ from time import gmtime, strftime, time
 from typing import Any, NamedTuple
 
 from netrun.books import Record
-from netrun.core import ConfigError, _told
+from netrun.core import ConfigError, _told, brief
 from netrun.execution import Attempt, Ending, Verdict
 from netrun.routing import Door, Wire
 
@@ -69,6 +69,8 @@ class HistoryEntry:
     event_type: str | None = None
     action_id: str | None = None
     data: dict[str, Any] = field(default_factory=dict)
+
+    __repr__ = brief
 
 
 def entry_of(line: str | bytes) -> HistoryEntry:

@@ -36,7 +36,7 @@ from weakref import finalize
 
 from netrun_sim import PacketNotFoundError
 
-from netrun.core import ConfigError, check_size
+from netrun.core import ConfigError, brief, check_size
 from netrun.history import HistoryEntry, HistoryFile, Recorder, read_entries
 
 # %% [markdown]
@@ -58,6 +58,14 @@ class TimelineRow(NamedTuple):
     begun: datetime
     ended: datetime
     verdict: str
+
+    def __repr__(self) -> str:
+        where = "" if self.worker is None else f" in {self.worker}"
+        taken = (self.ended - self.begun).total_seconds() * 1000
+        return (
+            f"<TimelineRow {self.begun.isoformat()}: {self.node} {self.epoch}, attempt {self.attempt}{where}, "
+            f"{self.verdict} after {taken:.3f} ms>"
+        )
 
 
 # %%
@@ -118,6 +126,8 @@ class Lineage:
     packets: dict[str, str | None]
     epochs: dict[str, tuple[str, list[str]]]
     is_whole: bool
+
+    __repr__ = brief
 
 
 # %%

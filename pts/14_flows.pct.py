@@ -403,6 +403,9 @@ class Turns:
     def __init__(self, targets: tuple[Any, ...]) -> None:
         self.targets = targets
 
+    def __repr__(self) -> str:
+        return f"<round_robin {', '.join(map(repr, self.targets))}>"
+
     def __rrshift__(self, other: Any) -> Flow:
         return _join(other, self)
 

@@ -53,9 +53,15 @@ if TYPE_CHECKING:  # nets of functions and nets as text are imported when they a
     from netrun.paths import resolve_path as resolve_path
     from netrun.show import Picture as Picture
     from netrun.show import picture as picture
+    from netrun.why import Blockage as Blockage
+    from netrun.why import Cause as Cause
+    from netrun.why import Explanation as Explanation
 
 _LATER = {
     "Batch": "netrun.functions",
+    "Blockage": "netrun.why",
+    "Cause": "netrun.why",
+    "Explanation": "netrun.why",
     "Flow": "netrun.flows",
     "FunctionNode": "netrun.build",
     "Outputs": "netrun.functions",
@@ -144,6 +150,8 @@ assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9
 # | `@node(pool="cpu")`, `Net(..., process_pools={"cpu": {"size": 4}})` | other processes, threads, or a cluster |
 # | `@node(rate_limit_per_second=10, timeout=5)` | limits, without polling |
 # | `a >> [b, c] >> d` | fan out, and in by name; types that can never meet are refused where it is written |
+# | `net.why_blocked()` | why nothing more happens: `node 'parse' has no function: 2 epochs wait there` |
+# | `net.run(..., progress=True)` | what each node is doing, while it does it |
 # | `net.timeline()`, `net.history`, `net.get_node_log("a")` | what happened, when and where, and what was printed (`@node(echo_stdout=True)` prints it too) |
 # | `net.to_toml()` | the net as a text that can be edited and run by the command `netrun` |
 #
@@ -266,6 +274,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [00c_values](nbs/00c_values.ipynb) | what packets carry: values, value functions, files |
 # | [00d_routing](nbs/00d_routing.ipynb) | when packets become epochs |
 # | [00e_books](nbs/00e_books.ipynb), [00f_acts](nbs/00f_acts.ipynb), [00g_ledger](nbs/00g_ledger.ipynb) | the Ledger, the one owner of all state; commits that are all or nothing |
+# | [00h_checks](nbs/00h_checks.ipynb) | what can never work in a graph |
 # | [01_context](nbs/01_context.ipynb) | what a node function acts with |
 # | [01b_prints](nbs/01b_prints.ipynb) | what node functions print, and which epoch this is |
 # | [02_execution](nbs/02_execution.ipynb) | attempts, outcomes, verdicts, the engine |
@@ -288,6 +297,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [13d_faults](nbs/13d_faults.ipynb) | what can break, and what is promised then |
 # | [14_flows](nbs/14_flows.ipynb), [14b_build](nbs/14b_build.ipynb) | nets from functions: `@node`, `>>`, `Flow` |
 # | [15_show](nbs/15_show.ipynb), [15b_report](nbs/15b_report.ipynb) | pictures of nets; the report of what a net has done |
+# | [15c_why](nbs/15c_why.ipynb) | what a net waits for, and the root of it |
+# | [15d_progress](nbs/15d_progress.ipynb) | what a net is doing, while it does it |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
 #
 # | example | about |
@@ -319,6 +330,8 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | nets as TOML, salvo expressions, factories, the command line | works |
 # | pictures in Jupyter and in files, `net.report("report.html")` | works |
 # | checkpoints, nets that save themselves, `netrun run --checkpoint` | works |
+# | `net.why_blocked()`, `net.explain(node)`, `Net(graph, check=...)` | works |
+# | `start(progress=True)` on a terminal, in Jupyter, in logs; `netrun run --progress` | works |
 #
 # ## What it costs
 #
@@ -351,6 +364,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | async epochs of 1 ms, 100 at a time : bare asyncio | 1,000 | 38.6 | 21.3 | 1.75 | 2.50 | ok |
 # | 200 calls at 50 a second : the ideal | 200 | 20,350.8 | 19,900.0 | 1.02 | 1.05 | ok |
 # | CPU time of that : time | 200 |  |  | 0.01 | 0.05 | ok |
+# | start(progress=True) on a terminal : start(), per epoch | 100,000 | 18.3 | 18.0 | 1.01 | 1.03 | ok |
 # | start(threaded=True) : start(), per epoch | 10,000 | 16.2 | 15.8 | 1.01 | 1.20 | ok |
 # | 8 threads, 1 ms of sleep : bare executor | 1,000 | 166.0 | 143.6 | 1.16 | 1.15 | over |
 # | 2 processes, nothing to do : bare executor | 5,000 | 150.4 | 76.5 | 1.79 | 1.60 | over |

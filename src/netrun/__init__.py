@@ -44,9 +44,15 @@ if TYPE_CHECKING:  # nets of functions and nets as text are imported when they a
     from .paths import resolve_path as resolve_path
     from .show import Picture as Picture
     from .show import picture as picture
+    from .why import Blockage as Blockage
+    from .why import Cause as Cause
+    from .why import Explanation as Explanation
 
 _LATER = {
     "Batch": "netrun.functions",
+    "Blockage": "netrun.why",
+    "Cause": "netrun.why",
+    "Explanation": "netrun.why",
     "Flow": "netrun.flows",
     "FunctionNode": "netrun.build",
     "Outputs": "netrun.functions",

@@ -14,7 +14,7 @@ from time import gmtime, strftime, time
 from typing import Any, NamedTuple
 
 from .books import Record
-from .core import ConfigError, _told
+from .core import ConfigError, _told, brief
 from .execution import Attempt, Ending, Verdict
 from .routing import Door, Wire
 
@@ -30,6 +30,8 @@ class HistoryEntry:
     event_type: str | None = None
     action_id: str | None = None
     data: dict[str, Any] = field(default_factory=dict)
+
+    __repr__ = brief
 
 
 def entry_of(line: str | bytes) -> HistoryEntry:

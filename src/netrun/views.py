@@ -14,7 +14,7 @@ from weakref import finalize
 
 from netrun_sim import PacketNotFoundError
 
-from .core import ConfigError, check_size
+from .core import ConfigError, brief, check_size
 from .history import HistoryEntry, HistoryFile, Recorder, read_entries
 
 # %% pts/07b_views.pct.py 4
@@ -31,6 +31,14 @@ class TimelineRow(NamedTuple):
     begun: datetime
     ended: datetime
     verdict: str
+
+    def __repr__(self) -> str:
+        where = "" if self.worker is None else f" in {self.worker}"
+        taken = (self.ended - self.begun).total_seconds() * 1000
+        return (
+            f"<TimelineRow {self.begun.isoformat()}: {self.node} {self.epoch}, attempt {self.attempt}{where}, "
+            f"{self.verdict} after {taken:.3f} ms>"
+        )
 
 # %% pts/07b_views.pct.py 5
 def row_of(data: dict[str, Any]) -> TimelineRow:
@@ -75,6 +83,8 @@ class Lineage:
     packets: dict[str, str | None]
     epochs: dict[str, tuple[str, list[str]]]
     is_whole: bool
+
+    __repr__ = brief
 
 # %% pts/07b_views.pct.py 10
 def lineage_of(entries: Iterable[HistoryEntry], packet_id: str, is_there: bool = False) -> Lineage:

@@ -160,6 +160,15 @@ def threads() -> Rows:
     yield _row("start(threaded=True) : start(), per epoch", n, found, 1.2)
 
 
+def progress() -> Rows:
+    """With a table of progress on a terminal, against without. Per epoch."""
+    n = 100_000
+    units = n * PIPELINE + 1
+    ours = Side(partial(nets.watched, PIPELINE, n), units)
+    found = compare(ours, Side(partial(nets.through_chain, PIPELINE, n), units), 11)
+    yield _row("start(progress=True) on a terminal : start(), per epoch", n, found, 1.03)
+
+
 def pools() -> Rows:
     """Pools that are warm, against bare executors. Per epoch."""
 
@@ -303,6 +312,7 @@ CASES: dict[str, Callable[[], Rows]] = {
     "async": asynchronous,
     "limits": limits,
     "threads": threads,
+    "progress": progress,
     "pools": pools,
     "functions": functions,
     "texts": texts,

@@ -10,6 +10,7 @@ from typing import Any
 from netrun_sim import Graph
 
 from netrun import Flow, Net, node
+from netrun.progress import Progress, TerminalScreen
 from tests.benchmarks.graphs import chain, chain_names, diamond
 from tests.benchmarks.measure import Workload
 
@@ -194,6 +195,22 @@ def threaded(hops: int, packets: int) -> Workload:
         net.start(threaded=True)
         net.wait_until_blocked()
         net.stop()
+
+    return _workload(net, run)
+
+
+def watched(hops: int, packets: int) -> Workload:
+    """`through_chain`, while a table of its progress is drawn on a terminal that shows nothing."""
+    source, *middle, sink = chain_names(hops)
+    net = made(chain(hops), {source: emit_by_send(packets), **dict.fromkeys(middle, process_by_send), sink: take})
+
+    def run() -> None:
+        net.inject_source_epoch(source)
+        with open(os.devnull, "w") as nowhere:
+            progress = Progress(net, TerminalScreen(nowhere))
+            progress.open()
+            net.start()
+            progress.close()
 
     return _workload(net, run)
 
