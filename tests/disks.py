@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-CALLS = ("mkdir", "open", "write", "fsync", "close", "rename", "unlink", "rmdir")
+CALLS = ("mkdir", "open", "write", "fsync", "close", "rename", "replace", "unlink", "rmdir")
 
 
 class Counted:
