@@ -222,9 +222,9 @@ def _settle(folder: str) -> None:
     sums = _sums_of(_content(folder, MANIFEST))
     for beside in _besides(folder):
         names = _names_in(beside)
-        if set(names) <= {*FILES, MANIFEST, REPLACED}:
-            if MANIFEST in names or not names or _put_in_place(folder, beside, sums):
-                _remove(beside)
+        is_ours = set(names) <= {*FILES, MANIFEST, REPLACED}
+        if is_ours and (MANIFEST in names or not names or _put_in_place(folder, beside, sums)):
+            _remove(beside)
 
 
 def _put_in_place(folder: str, beside: str, sums: Mapping[str, str]) -> bool:
