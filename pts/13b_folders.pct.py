@@ -414,29 +414,40 @@ if hasattr(os, "register_at_fork"):
 def _alone_in(folder: str) -> Iterator[None]:
     """The folder, made if there is none, and nobody else saves into it. If this fails, what was made goes again."""
     made: list[str] = []
-    try:
-        is_alone = False
+    is_alone = False
+    with _gone_if_it_fails(made):
         while not is_alone:
             _make(folder, made)
             with _locked(folder) as is_alone:
                 if is_alone:
-                    yield
+                    with _gone_if_it_fails(made):
+                        yield
+
+
+@contextmanager
+def _gone_if_it_fails(made: list[str]) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         with suppress(OSError):
-            for each in reversed(made):
-                os.rmdir(each)
+            while made:
+                os.rmdir(made.pop())
         raise
 
 
 @contextmanager
 def _locked(folder: str) -> Iterator[bool]:
-    """True while the folder is locked; False where, while this waited, another took its name."""
+    """True while the folder is locked; False where it has gone away meanwhile."""
     if os.name == "nt":
         yield True
         return
     from fcntl import LOCK_UN, flock
 
-    opened = os.open(folder, os.O_RDONLY)
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
     _LOCKS[opened] = get_ident()
     try:
         _lock(folder, opened)

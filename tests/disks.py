@@ -73,11 +73,11 @@ def interrupt(name: str) -> None:
     raise KeyboardInterrupt
 
 
-def killed_at_each(path: str, save: Any, prepare: Any) -> Iterator[tuple[int, str]]:
+def killed_at_each(path: str, save: Any, prepare: Any, names: tuple[str, ...] = CALLS) -> Iterator[tuple[int, str]]:
     """Call `save` in forked processes, of which each is killed one call further on; `prepare` before each. Yields after
     each which call it was."""
     prepare()
-    with counted() as counts:
+    with counted(names=names) as counts:
         save()
     for fatal, name in enumerate(counts.calls, start=1):
         prepare()
@@ -85,7 +85,7 @@ def killed_at_each(path: str, save: Any, prepare: Any) -> Iterator[tuple[int, st
         child = os.fork()
         if child == 0:
             try:
-                with counted(fatal, die):
+                with counted(fatal, die, names=names):
                     save()
             finally:
                 os._exit(1)
@@ -180,8 +180,8 @@ class Disk:
     rmdir = unlink
 
     def after_a_cut(self) -> Iterator[Tree]:
-        """What may be there if the power goes now: of the steps that are not synced all, none, each alone, all but each;
-        of contents that are not synced all or nothing."""
+        """What may be there if the power goes now: of the steps that are not synced all, none, each alone, all but
+        each; of contents that are not synced all or nothing."""
         loose = [
             number
             for number, (folder, _) in enumerate(self.steps)

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -31,7 +32,7 @@ from netrun import (
     folders,
 )
 from netrun.folders import FILES, MANIFEST, _canonical, _sum, has_folder, read_folder, write_folder
-from tests.disks import CALLS, Disk, counted, interrupt, no_room, put, tree_of
+from tests.disks import Disk, counted, interrupt, no_room, put, tree_of
 from tests.nets import JumpingClock, chain, collects, environment, maps, node, python
 
 GOLDEN = Path(__file__).parent / "golden" / "checkpoint-1"
@@ -86,6 +87,12 @@ def is_tidy(path: Any) -> bool:
     return not os.path.exists(path) or set(os.listdir(path)) <= {*FILES, MANIFEST}
 
 
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that does not wait."""
+    monkeypatch.setattr(os, "fsync", lambda opened: None)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_any_call_the_old_or_the_new_one_loads(tmp_path: Path) -> None:
     """At each call that changes the disk; a write is done by half. The next save clears away what was left."""
@@ -94,6 +101,7 @@ def test_killed_at_any_call_the_old_or_the_new_one_loads(tmp_path: Path) -> None
 import os
 from netrun import Net
 from tests.disks import killed_at_each
+os.fsync = lambda opened: None
 from tests.test_checkpoint_files import a_net, inside, is_tidy
 
 path = {str(tmp_path / "run")!r}
@@ -119,9 +127,10 @@ def test_killed_while_the_first_one_is_written_there_is_none_or_the_new_one(tmp_
     """And the next save works."""
     python(
         f"""
-import shutil
+import os, shutil
 from netrun import CheckpointError
 from tests.disks import killed_at_each
+os.fsync = lambda opened: None
 from tests.test_checkpoint_files import a_net, inside, is_tidy
 
 path = {str(tmp_path / "run")!r}
@@ -142,7 +151,8 @@ assert inside(path) == [2] and is_tidy(path)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_again_while_it_clears_away_what_was_left(tmp_path: Path) -> None:
-    """Twice in a row, at each two calls: the one that was decided upon last loads, and the next save works."""
+    """Twice in a row, at each two calls that change names: the one that was decided upon last loads, and the next save
+    works."""
     python(
         f"""
 import os
@@ -151,16 +161,17 @@ from tests.disks import counted, die, killed_at_each
 from tests.test_checkpoint_files import is_tidy, number_at, write
 
 path = {str(tmp_path / "run")!r}
+names = ("mkdir", "replace", "unlink", "rmdir")
 with patch("os.fsync"):
     write(path, 0, "history.jsonl")
-    with counted() as counts:
+    with counted(names=names) as counts:
         write(path, 1)
 
     def prepare(first):
         write(path, 0, "history.jsonl")
         child = os.fork()
         if child == 0:
-            with counted(first, die):
+            with counted(first, die, names=names):
                 write(path, 1)
         os.waitpid(child, 0)
 
@@ -168,7 +179,8 @@ with patch("os.fsync"):
         prepare(first)
         before = number_at(path)
         assert before in (0, 1)
-        for number, name in killed_at_each(path, lambda: write(path, 2, "history.jsonl"), lambda: prepare(first)):
+        again = lambda: write(path, 2, "history.jsonl")
+        for number, name in killed_at_each(path, again, lambda: prepare(first), names):
             assert number_at(path) in (before, 2), (first, number, name)
     write(path, 3)
 assert number_at(path) == 3 and is_tidy(path)
@@ -182,8 +194,8 @@ assert number_at(path) == 3 and is_tidy(path)
 def test_when_the_power_is_cut_the_old_or_the_new_one_loads(
     tmp_path: Path, first: bool, left_out: tuple[str, ...]
 ) -> None:
-    """At each moment, whatever the disk has of what was not synced; once the save has returned, the new one. And then the
-    next save works, and clears away what was left."""
+    """At each moment, whatever the disk has of what was not synced; once the save has returned, the new one. And then
+    the next save works, and clears away what was left."""
     root, path = str(tmp_path / "root"), tmp_path / "root" / "deep" / "run"
     os.mkdir(root)
     if not first:
@@ -204,11 +216,11 @@ def test_when_the_power_is_cut_the_old_or_the_new_one_loads(
         for tree in disk.after_a_cut():
             put(tree, root)
             assert number_at(path) == 1
-    assert len(found) > 50
+    assert len(found) > 30
 
 
-def test_a_disk_that_fails_at_any_call_leaves_the_old_one_and_no_rubbish(tmp_path: Path) -> None:
-    """No room, or a failing fsync: an error that names the path. What comes after the new one is in place is no error."""
+def test_a_disk_that_fails_at_any_call_leaves_the_old_one_and_no_rubbish(tmp_path: Path, fast: None) -> None:
+    """No room, or a failing fsync: an error that names the path. Once the new one is in place, no error."""
     path = tmp_path / "run"
     a_net(0).save_checkpoint(path)
     with counted() as counts:
@@ -241,22 +253,39 @@ def failure_of(save: Callable[[], None]) -> CheckpointError | None:
     return None
 
 
-def test_a_disk_that_fails_from_some_call_on(tmp_path: Path) -> None:
-    """Then nothing can be cleared away; the next save does it."""
+def test_a_disk_that_fails_from_some_call_on(tmp_path: Path, fast: None) -> None:
+    """Then nothing can be cleared away, or put back; the next save does it."""
     path = tmp_path / "run"
-    for names in (CALLS, ("fsync",)):
+    write(path, 0)
+    with counted() as counts:
         write(path, 0)
-        with counted(names=names) as counts:
-            write(path, 0)
-        for fatal in range(1, len(counts.calls) + 1):
-            with counted(fatal, no_room, on=True, names=names):
-                error = failure_of(lambda: write(path, 1))
-            assert number_at(path) == (1 if error is None else 0)
-            write(path, 0)
-            assert is_tidy(path)
+    for fatal in range(1, len(counts.calls) + 1):
+        with counted(fatal, no_room, on=True):
+            error = failure_of(lambda: write(path, 1))
+        assert number_at(path) in ((1,) if error is None else (0, 1))
+        write(path, 0)
+        assert is_tidy(path)
 
 
-def test_the_first_one_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_disk_that_does_not_sync_any_more(tmp_path: Path, fast: None) -> None:
+    """An error, the old one stays. There is something left only where it may be needed after a power cut."""
+    path = tmp_path / "run"
+    write(path, 0)
+    with counted(names=("fsync",)) as counts:
+        write(path, 0)
+    tidy = []
+    for fatal in range(1, len(counts.calls) + 1):
+        with counted(fatal, no_room, on=True, names=("fsync",)):
+            error = failure_of(lambda: write(path, 1))
+        assert number_at(path) == (1 if error is None else 0)
+        if error is not None:
+            tidy.append(is_tidy(path))
+        write(path, 0)
+        assert is_tidy(path)
+    assert tidy == [True] * (len(tidy) - 1) + [False]
+
+
+def test_the_first_one_that_fails_leaves_nothing(tmp_path: Path, fast: None) -> None:
     """Not even the folder, nor those above it."""
     path = tmp_path / "deep" / "run"
     with counted() as counts:
@@ -275,8 +304,8 @@ def test_the_first_one_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [True, False])
-def test_ctrl_c_at_any_call_leaves_one_of_the_two_and_no_rubbish(tmp_path: Path, after: bool) -> None:
-    """Before the call or right after it. It stays what it is."""
+def test_ctrl_c_at_any_call_leaves_one_of_the_two_and_no_rubbish(tmp_path: Path, after: bool, fast: None) -> None:
+    """Before the call or right after it. It stays Ctrl-C."""
     path = tmp_path / "run"
     write(path, 0)
     with counted() as counts:
@@ -289,14 +318,13 @@ def test_ctrl_c_at_any_call_leaves_one_of_the_two_and_no_rubbish(tmp_path: Path,
         assert is_tidy(path) or found[-1] == 1
         write(path, 0)
         assert is_tidy(path)
-    assert found == sorted(found)
-    assert set(found) == {0, 1}
+    assert (found[0], found[-1], set(found)) == (0, 1, {0, 1})
 
 
 # -- two at once -------------------------------------------------------------------------------------------------------
 
 
-def test_a_reader_at_any_moment_of_a_save_gets_the_old_or_the_new_one(tmp_path: Path) -> None:
+def test_a_reader_at_any_moment_of_a_save_gets_the_old_or_the_new_one(tmp_path: Path, fast: None) -> None:
     """And a save at any moment of the reading."""
     path = tmp_path / "run"
     write(path, 0)
@@ -337,8 +365,8 @@ for number in range(first, end):
 
 
 def test_two_processes_that_save_and_one_that_reads(tmp_path: Path) -> None:
-    """All saves are done, each reading is of one of them, each saver's in its order; what is there at the end is the last
-    of one of the two."""
+    """All saves are done, each reading is of one of them, each saver's in its order; what is there at the end is the
+    last of one of the two."""
     path = tmp_path / "run"
     write(path, 1)
     savers = [begun(SAVER, path, first, first + 40) for first in (1000, 2000)]
@@ -434,7 +462,7 @@ def test_a_save_in_the_middle_of_one_is_refused(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="one save at a time; this thread is in the middle of another"):
             write(path, 2)
 
-    with counted(8, save_too):
+    with counted(8, save_too, after=True):
         write(path, 1)
     assert (number_at(path), number_at(tmp_path / "other")) == (1, 5)
     assert is_tidy(path)
@@ -469,16 +497,14 @@ if child == 0:
     write(path + "2", 2)
     if dies:
         write(path, 3)
-    print("here", flush=True)
+    print(os.getpid(), "here", flush=True)
     time.sleep(60)
     os._exit(0)
 if dies:
     os.kill(os.getpid(), 9)
 held.end()
-print(child, flush=True)
 write(path, 4)
-os.kill(child, 9)
-os.waitpid(child, 0)
+os._exit(0)
 """
 
 
@@ -487,16 +513,16 @@ os.waitpid(child, 0)
 def test_a_process_that_was_forked_off_in_the_middle_of_a_save_holds_nobody_up(tmp_path: Path, how: str) -> None:
     """Nor is it held up: it saves elsewhere, and, when the one it comes from was killed, to the same folder."""
     path = tmp_path / "run"
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", FORKED, str(path), how], env=environment(False), stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    told = {process.stdout.readline()}
-    if how == "goes on":
-        told.add(process.stdout.readline())
-    assert "here\n" in told
-    process.wait(20)
-    write(path, 5)
+    ) as process:
+        assert process.stdout is not None
+        child, told = process.stdout.readline().split()
+        assert told == "here"
+        process.wait(20)
+        write(path, 5)
+        with suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
     assert (number_at(path), number_at(f"{path}2")) == (5, 2)
     assert is_tidy(path)
 
@@ -560,7 +586,7 @@ def test_a_history_file_of_that_name_in_the_folder_stays(tmp_path: Path) -> None
     assert len(net.history.read(tmp_path / "run" / "history.jsonl")) == len(net.history)
 
 
-def test_what_stands_beside_and_inside_stays(tmp_path: Path) -> None:
+def test_what_stands_beside_and_inside_stays(tmp_path: Path, fast: None) -> None:
     """Whatever it is called, through saves that succeed, fail and are ended."""
     write(tmp_path / "elsewhere", 7)
     mark = folders._mark("00")
@@ -574,7 +600,8 @@ def test_what_stands_beside_and_inside_stays(tmp_path: Path) -> None:
         (tmp_path / name).write_text("all of it")
     for name in ("run.bak", "run.netrun"):
         (tmp_path / name).symlink_to(tmp_path / "elsewhere")
-    before = {name: content for name, content in tree_of(tmp_path).items() if Path(name).name not in (*FILES, MANIFEST)}
+    theirs = {f"{name}/{file}" for name in ("run", "elsewhere") for file in (*FILES, MANIFEST)}
+    before = {name: content for name, content in tree_of(tmp_path).items() if name not in theirs}
     with counted() as counts:
         write(tmp_path / "run", 0)
     for fatal in range(1, len(counts.calls) + 1):
@@ -584,14 +611,12 @@ def test_what_stands_beside_and_inside_stays(tmp_path: Path) -> None:
     write(tmp_path / "run", 1)
     after = tree_of(tmp_path)
     assert {name: after.get(name) for name in before} == before
-    assert set(after) - set(before) == {
-        f"{name}/{file}" for name in ("run", "elsewhere") for file in (*FILES, MANIFEST)
-    }
+    assert set(after) - set(before) == theirs
     assert (number_at(tmp_path / "run"), number_at(tmp_path / "elsewhere")) == (1, 7)
 
 
 def test_a_file_that_came_into_the_way_after_a_crash_stays(tmp_path: Path) -> None:
-    """The save was decided upon, and killed before its files were in their places. All is found, nothing written over."""
+    """The save was decided upon, but its files did not come to their places. All is found, nothing written over."""
     path = tmp_path / "run"
     write(path, 0)
     with patch("netrun.folders._put_in_place", side_effect=OSError):
@@ -638,8 +663,8 @@ def test_a_history_that_there_is_no_more_goes_away(tmp_path: Path) -> None:
 
 
 def test_the_folder_itself_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its mode and that of its files, so it may be a mount point or the current one; a folder that is empty but for
-    hidden files and `lost+found` will do."""
+    """With its mode and that of its files, so it may be a mount point or the current one; a folder that is empty but
+    for hidden files and `lost+found` will do."""
     path = tmp_path / "run"
     path.mkdir(0o700)
     (path / "lost+found").mkdir()
