@@ -54,7 +54,7 @@ MANIFEST = "manifest.json"
 NEEDED = ("net_state.json", "packets.pkl", "definition.toml")
 FILES = (*NEEDED, "history.jsonl")
 Key = bytes | str | None
-Place = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+FolderPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 def _canonical(data: Mapping[str, Any]) -> bytes:
@@ -77,6 +77,13 @@ def manifest_of(files: Mapping[str, bytes], facts: Mapping[str, Any], key: Key =
         manifest["signature"] = _signature(key, manifest)
     return _canonical({**manifest, "sha256": _sum(manifest)})
 
+
+# %%
+some = dict.fromkeys(NEEDED, b"")
+facts = {"omitted": [], "versions": {"netrun": "0.1.0"}}
+manifest = manifest_of(some, facts, "secret")
+assert json.loads(manifest)["files"]["packets.pkl"] == hashlib.sha256(b"").hexdigest()
+assert json.loads(manifest)["signature"] != json.loads(manifest_of(some, facts, "guess"))["signature"]
 
 # %% [markdown]
 # A path and a key are looked at before anything else is done.
@@ -135,12 +142,12 @@ for wrong in (3, None, "", "a\0b"):
 
 # %%
 #|export
-def has_folder(path: Place) -> bool:
+def has_folder(path: FolderPath) -> bool:
     """Whether there is a checkpoint to read, sound or not."""
     return not {*FILES, MANIFEST}.isdisjoint(_names_in(folder_of(path)))
 
 
-def read_folder(path: Place, key: Key = None) -> tuple[dict[str, Any], dict[str, bytes]]:
+def read_folder(path: FolderPath, key: Key = None) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The manifest and the files of a checkpoint, checked. Raises `CheckpointError` where there is none or the key is not
     right, `CheckpointCorrupt` for a file that is not what was written, `CheckpointMismatch` for a newer format."""
     check_key(key)
@@ -302,6 +309,15 @@ def _sum_in(folder: str, name: str) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+# %%
+from tempfile import TemporaryDirectory
+
+folder = TemporaryDirectory()
+os.mkdir(_new_beside(folder.name))
+os.mkdir(os.path.join(folder.name, ".netrun-mine-0"))
+print(os.listdir(folder.name))
+assert len(_besides(folder.name)) == 1
+
 # %% [markdown]
 # Settling: of what is beside, what the manifest asks for goes to its place, and the rest goes away. The manifest leaves a
 # folder beside only by the renaming that decides; where it has, the disk must have that before anything is moved. A file in
@@ -341,6 +357,10 @@ def _remove(beside: str) -> None:
         os.unlink(os.path.join(beside, name))
     os.rmdir(beside)
 
+
+# %%
+_settle(folder.name)  # nothing was decided upon: it goes away
+assert os.listdir(folder.name) == [".netrun-mine-0"]
 
 # %% [markdown]
 # ## The disk
@@ -475,6 +495,29 @@ def _lock(folder: str, opened: int) -> None:
         return
 
 
+# %%
+from threading import Thread
+
+path = os.path.join(folder.name, "checkpoint")
+order = []
+
+
+def second():
+    with _alone_in(path):
+        order.append("second")
+
+
+thread = Thread(target=second)
+with _alone_in(path):
+    thread.start()
+    order.append("first")
+    try:
+        second()  # as a signal handler would
+    except CheckpointError as error:
+        print(error)
+thread.join()
+assert order == ["first", "second"]
+
 # %% [markdown]
 # ## Writing
 #
@@ -484,7 +527,7 @@ def _lock(folder: str, opened: int) -> None:
 
 # %%
 #|export
-def write_folder(path: Place, files: Mapping[str, bytes], facts: Mapping[str, Any], key: Key = None) -> None:
+def write_folder(path: FolderPath, files: Mapping[str, bytes], facts: Mapping[str, Any], key: Key = None) -> None:
     """Write a checkpoint. Raises `CheckpointError`, and then the one that was there is there, and nothing beside it."""
     folder = folder_of(path)
     try:
@@ -548,16 +591,10 @@ def _decide(folder: str, beside: str, has_old: bool) -> None:
 
 
 # %%
-from tempfile import TemporaryDirectory
-
-folder = TemporaryDirectory()
-path = os.path.join(folder.name, "checkpoint")
-facts = {"omitted": [], "versions": {"netrun": "0.1.0"}}
-some = dict.fromkeys(NEEDED, b"")
 write_folder(path, {**some, "packets.pkl": b"one"}, facts)
 write_folder(path, {**some, "packets.pkl": b"two"}, facts, key="secret")
 assert read_folder(path, "secret")[1]["packets.pkl"] == b"two"
-assert os.listdir(folder.name) == ["checkpoint"] and sorted(os.listdir(path)) == sorted([*NEEDED, MANIFEST])
+assert sorted(os.listdir(path)) == sorted([*NEEDED, MANIFEST])
 
 # %% [markdown]
 # What is not right is told before anybody looks into it:
@@ -568,8 +605,38 @@ for key in (None, "guess"):
         read_folder(path, key)
     except CheckpointError as error:
         print(error)
+
+# %% [markdown]
+# Here the power is cut when the new manifest has its place, and the files have not. It is the new one that is read, and the
+# next save clears away what was left.
+
+# %%
+from unittest.mock import patch
+
+real = os.replace
+
+
+def cut(source, target):
+    if not target.endswith(MANIFEST):
+        raise KeyboardInterrupt
+    real(source, target)
+
+
+try:
+    with patch("os.replace", cut):
+        write_folder(path, {**some, "packets.pkl": b"three"}, facts)
+except KeyboardInterrupt:
+    print(sorted(os.listdir(path)))
+assert read_folder(path)[1]["packets.pkl"] == b"three"
+write_folder(path, {**some, "packets.pkl": b"four"}, facts, key="secret")
+assert sorted(os.listdir(path)) == sorted([*NEEDED, MANIFEST])
+
+# %% [markdown]
+# A file that was changed is found. It is none that netrun wrote any more, so it is not written over either:
+
+# %%
 with open(os.path.join(path, "packets.pkl"), "wb") as file:
-    file.write(b"twO")
+    file.write(b"fouR")
 try:
     read_folder(path, "secret")
 except CheckpointCorrupt as error:
@@ -577,10 +644,6 @@ except CheckpointCorrupt as error:
 else:
     raise AssertionError("the change was not found")
 
-# %% [markdown]
-# That file is none that netrun wrote any more, so it is not written over:
-
-# %%
 try:
     write_folder(path, some, facts)
 except CheckpointError as error:

@@ -120,6 +120,7 @@ class Disk:
         self.synced: list[tuple[int, str]] = []  # how many steps there were when this folder was synced
         self.contents: dict[int, list[Any]] = {}  # by file: what was written, and whether that was synced
         self.opened: dict[int, Any] = {}
+        self.files: dict[str, int] = {}  # the new files, by their names now
         self.cuts: set[frozenset[Any]] = set()  # what may have been there after a cut at some moment
 
     def trace(self) -> Any:
@@ -144,6 +145,7 @@ class Disk:
         if flags & os.O_CREAT:
             self.opened[opened] = len(self.contents)
             self.contents[len(self.contents)] = [b"", False]
+            self.files[self._name(path)] = self.opened[opened]
             self._step(path, "create", self._name(path), self.opened[opened])
         return opened
 
@@ -170,7 +172,8 @@ class Disk:
     def replace(self, real: Any, source: Any, target: Any) -> None:
         """A step."""
         real(source, target)
-        self._step(target, "move", self._name(source), self._name(target))
+        file = self.files[self._name(target)] = self.files.pop(self._name(source))
+        self._step(target, "move", self._name(target), file, self._name(source))
 
     def unlink(self, real: Any, path: Any) -> None:
         """A step."""
@@ -196,14 +199,16 @@ class Disk:
     def _tree(self, steps: list[Any], with_contents: bool) -> Tree:
         tree = dict(self.before)
         for kind, name, *more in steps:
-            if kind == "create" and os.path.dirname(name) in {"", *tree}:
-                content, is_synced = (None, True) if more[0] is None else self.contents[more[0]]
-                tree[name] = content if is_synced or with_contents else b""
-            elif kind == "move" and name in tree:
-                tree[more[0]] = tree.pop(name)
-            elif kind == "remove":
+            if kind == "remove":
                 tree.pop(name, None)
-        return {name: tree[name] for name in tree if os.path.dirname(name) in {"", *tree}}
+                continue
+            file, *source = more
+            content, is_synced = (None, True) if file is None else self.contents[file]
+            tree[name] = content if is_synced or with_contents else b""
+            for other in source:
+                tree.pop(other, None)
+        lost = [name for name in tree if any(str(above) not in tree for above in list(Path(name).parents)[:-1])]
+        return {name: tree[name] for name in tree if name not in lost}
 
 
 def put(tree: Tree, root: str) -> None:

@@ -717,7 +717,7 @@ def test_paths_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Text, bytes, path objects, relative ones, with a slash at the end, as long as names may be."""
     monkeypatch.chdir(tmp_path)
     for path in ("run", b"by bytes", Path("mit leer zeichen ü"), "run/", "x" * 255, "./a/../b"):
-        a_net(1).save_checkpoint(path)  # type: ignore[arg-type]
+        a_net(1).save_checkpoint(path)
         assert inside(path) == [1]
     assert sorted(os.listdir()) == sorted(["run", "by bytes", "mit leer zeichen ü", "x" * 255, "b"])
 
