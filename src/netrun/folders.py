@@ -274,18 +274,19 @@ def _sync_folder(folder: str) -> None:
 
 def _make(folder: str, made: list[str]) -> None:
     """Make a folder, and those above it; `made` tells which."""
-    if os.path.isdir(folder):
-        return
-    above = os.path.dirname(folder)
-    _make(above, made)
-    try:
-        os.mkdir(folder)
-    except FileExistsError:
-        if not os.path.isdir(folder):
-            raise CheckpointError(folder, None, "a folder", "it is a file") from None
-    else:
-        made.append(folder)
-    _sync_folder(above)
+    missing = []
+    while not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for each in reversed(missing):
+        try:
+            os.mkdir(each)
+        except FileExistsError:
+            if not os.path.isdir(each):
+                raise CheckpointError(each, None, "a folder", "it is a file") from None
+        else:
+            made.append(each)
+        _sync_folder(os.path.dirname(each))
 
 # %% pts/13b_folders.pct.py 23
 _LOCKS: dict[int, int] = {}  # folders that are open for their lock, and the threads that opened them
