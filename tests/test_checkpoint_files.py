@@ -219,6 +219,32 @@ def test_when_the_power_is_cut_the_old_or_the_new_one_loads(
     assert len(found) > 30
 
 
+def test_when_the_power_is_cut_after_a_kill_one_of_them_loads(tmp_path: Path) -> None:
+    """A save was killed when it had decided and the disk did not have that yet; then the next one."""
+
+    def killed(folder: str, beside: str, has_old: bool) -> None:
+        os.replace(os.path.join(beside, MANIFEST), os.path.join(folder, MANIFEST))
+        raise KeyboardInterrupt
+
+    root, path = str(tmp_path / "root"), tmp_path / "root" / "run"
+    os.mkdir(root)
+    write(path, 0)
+    disk = Disk(root)
+    with disk.trace():
+        with patch("netrun.folders._decide", killed), patch("netrun.folders._settle"), suppress(KeyboardInterrupt):
+            write(path, 1)
+        write(path, 2)
+    found = set()
+    with patch("os.fsync"):
+        for tree in disk.cuts:
+            put(dict(tree), root)
+            found.add(number_at(path))
+            write(path, 3)
+            assert number_at(path) == 3
+            assert is_tidy(path)
+    assert found == {0, 1, 2}
+
+
 def test_a_disk_that_fails_at_any_call_leaves_the_old_one_and_no_rubbish(tmp_path: Path, fast: None) -> None:
     """No room, or a failing fsync: an error that names the path. Once the new one is in place, no error."""
     path = tmp_path / "run"
