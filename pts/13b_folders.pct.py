@@ -487,8 +487,7 @@ def _lock(folder: str, opened: int) -> None:
     try:
         flock(opened, LOCK_EX | LOCK_NB)
     except BlockingIOError:
-        mine = [other for other, thread in list(_LOCKS.items()) if thread == get_ident() and other != opened]
-        if any(os.path.sameopenfile(opened, other) for other in mine):  # in a signal handler, say
+        if list(_LOCKS.values()).count(get_ident()) > 1:  # in a signal handler, say: it would wait for itself
             told = "this thread is in the middle of another. Save when that has returned"
             raise CheckpointError(folder, None, "one save at a time", told) from None
         flock(opened, LOCK_EX)
