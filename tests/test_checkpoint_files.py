@@ -679,6 +679,17 @@ def test_moved_away_it_is_not_gone_on_from(tmp_path: Path) -> None:
     assert [number_at(tmp_path / name) for name in ("run.old", "run.new", "run")] == [0, 1, 1]
 
 
+def test_a_file_of_yours_that_a_checkpoint_may_have_and_has_not_stays(tmp_path: Path) -> None:
+    """A history, say, of a net that keeps its own."""
+    write(tmp_path / "run", 0, "history.jsonl")
+    (tmp_path / "run" / "history.jsonl").write_text("mine")
+    write(tmp_path / "run", 1, "history.jsonl")
+    assert number_at(tmp_path / "run") == 1
+    with pytest.raises(CheckpointError, match="it may be yours"):
+        write(tmp_path / "run", 2)
+    assert (tmp_path / "run" / "history.jsonl").read_text() == "mine"
+
+
 def test_a_history_that_there_is_no_more_goes_away(tmp_path: Path) -> None:
     """It is netrun's own."""
     write(tmp_path / "run", 0)
