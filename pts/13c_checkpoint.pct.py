@@ -299,6 +299,7 @@ class Autosave:
         """Go on from the checkpoint, if there is one."""
         if not has_folder(self._path):
             return
+        self._saved = self._happened()  # what cannot be gone on from is not replaced by nothing
         checkpoint = _Checkpoint(self._path)
         checkpoint.must_fit(self._shape_of())
         checkpoint.restore(self._net)
