@@ -510,6 +510,26 @@ def test_a_folder_that_goes_away_while_one_waits_for_it_is_made_anew(tmp_path: P
     assert number_at(path) == 3
 
 
+def test_what_a_save_that_fails_has_made_goes_before_anybody_else_comes(tmp_path: Path) -> None:
+    """Who waits for the folder would lose it otherwise."""
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
+    path, removed = tmp_path / "run", []
+    rmdir = os.rmdir
+
+    def look(name: str) -> None:
+        opened = os.open(path, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            flock(opened, LOCK_EX | LOCK_NB)
+        os.close(opened)
+        rmdir(name)
+        removed.append(Path(name).name)
+
+    with patch("netrun.folders._save", side_effect=OSError), patch("os.rmdir", look):
+        assert failure_of(lambda: write(path, 1)) is not None
+    assert removed == ["run"]
+
+
 FORKED = """
 import os, sys, threading, time
 from netrun import folders

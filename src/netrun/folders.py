@@ -244,7 +244,7 @@ def _put_in_place(folder: str, beside: str, sums: Mapping[str, str]) -> bool:
 
 
 def _remove(beside: str) -> None:
-    for name in sorted(_names_in(beside), key=lambda name: name in (MANIFEST, REPLACED)):
+    for name in _names_in(beside):
         os.unlink(os.path.join(beside, name))
     os.rmdir(beside)
 
