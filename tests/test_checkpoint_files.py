@@ -428,12 +428,17 @@ def begun(code: str, *arguments: Any) -> "subprocess.Popen[str]":
 def test_threads_that_save_to_one_folder_do_so_one_after_the_other(tmp_path: Path) -> None:
     """The first one too, which makes the folder."""
     path = tmp_path / "run"
+
+    def save(first: int) -> None:
+        for number in range(first, first + 10):
+            write(path, number)
+
     with ThreadPoolExecutor(4) as threads:
-        saves = [threads.submit(write, path, number) for number in range(40)]
-        found = [number_at(path) for _ in range(100)]
-    assert [save.exception() for save in saves] == [None] * 40
-    assert set(found) <= {None, *range(40)}
-    assert number_at(path) in range(36, 40)
+        savers = [threads.submit(save, first) for first in (100, 200, 300, 400)]
+        found = {number_at(path) for _ in range(100)}
+    assert [saver.exception() for saver in savers] == [None] * 4
+    assert all(number is None or number % 100 < 10 for number in found)
+    assert number_at(path) in (109, 209, 309, 409)
     assert is_tidy(path)
 
 
