@@ -782,7 +782,8 @@ class Net(Contents):
     def save_checkpoint(self, path: str | os.PathLike[str], key: bytes | str | None = None) -> None:
         """Save all that is in this net to a folder, for `load_checkpoint`, in another process or on another machine.
 
-        path: the folder. A checkpoint that is there stays until the new one is on disk in full; anything else is refused.
+        path: the folder. A checkpoint that is there stays until the new one is on disk in full. A folder that holds anything
+            else is refused, and so is a checkpoint whose files were changed. Who else saves there meanwhile waits.
         key: sign it, so that only who has the key can have written it.
 
         The net must be PAUSED or STOPPED with nothing running, else `NetNotPausedError`. Raises `CheckpointError` for what
