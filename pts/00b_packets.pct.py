@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from netrun_sim import Edge, EpochState, PacketNotFoundError
 
-from netrun.core import DeferredPacketIdAccessError
+from netrun.core import DeferredPacketIdAccessError, brief
 
 # %% [markdown]
 # ## Where a packet is
@@ -51,6 +51,8 @@ class PacketLocation:
     port_name: str | None = None
     epoch_id: str | None = None
     edge: Edge | None = None
+
+    __repr__ = brief
 
 
 # %% [markdown]

@@ -86,6 +86,9 @@ class Recording:
         self._lock = RLock()  # of all that is written down
         self._is_sealed = False
 
+    def __repr__(self) -> str:
+        return f"<Recording of {len(self.commands)} commands>"
+
     def seal(self) -> None:
         """Nothing more is written down. Every act that comes later raises that its attempt is over."""
         with self._lock:

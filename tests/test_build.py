@@ -576,6 +576,7 @@ def test_a_node_whose_hints_cannot_be_read_can_be_looked_at():
     broken = node(unread)
     assert not hasattr(broken, "foo")
     assert "cannot be read" in repr(broken)
+    assert broken._repr_mimebundle_() == {"text/plain": repr(broken)}
     assert "named" in dir(broken)
     with pytest.raises(AttributeError, match="cannot be read"):
         broken.x  # noqa: B018

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from threading import RLock, Thread
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from netrun_sim import Graph
@@ -16,7 +16,7 @@ from .core import CheckpointError, CheckpointMismatch, ConfigError, _told, pace_
 from .description import NodeDefinition
 from .dsl import NetDefinition, described_graph
 from .making import FUNCTIONS
-from .folders import Key, check_key, has_folder, read_folder, write_folder
+from .folders import Key, check_key, folder_of, has_folder, read_folder, write_folder
 from .states import Snapshot, State, Unpicklable, restore
 
 if TYPE_CHECKING:
@@ -58,16 +58,13 @@ def differences(saved: dict[str, Any], here: dict[str, Any]) -> list[str]:
     return found
 
 # %% pts/13c_checkpoint.pct.py 6
-_WRITING = RLock()  # one at a time
-
-
 def _copy(net: "Net", path: Any) -> Snapshot:
     """The state of a net at rest, or `CheckpointError` for what cannot be pickled."""
     try:
         return Snapshot(net)
     except Unpicklable as error:
         told = f"{error}. Consume it before the net is saved, or send something that can be"
-        raise CheckpointError(os.fspath(path), "packets.pkl", "values that can be pickled", told) from error.__cause__
+        raise CheckpointError(folder_of(path), "packets.pkl", "values that can be pickled", told) from error.__cause__
 
 
 def _write(net: "Net", snapshot: Snapshot, shape: dict[str, Any], path: Any, key: Key = None) -> None:
@@ -77,8 +74,7 @@ def _write(net: "Net", snapshot: Snapshot, shape: dict[str, Any], path: Any, key
     files["definition.toml"] = definition.to_toml("omit").encode()
     kept = [where for where in definition.missing if where == ("net", "meta") or where[-1] == "type"]  # in packets.pkl
     omitted = [".".join(map(str, where)) for where in definition.missing if where not in kept]
-    with _WRITING:
-        write_folder(path, files, {"omitted": [*omitted, *snapshot.left_out], "versions": _versions()}, key)
+    write_folder(path, files, {"omitted": [*omitted, *snapshot.left_out], "versions": _versions()}, key)
 
 
 def _versions() -> dict[str, str]:
@@ -93,6 +89,7 @@ def _versions() -> dict[str, str]:
 def save(net: "Net", path: str | os.PathLike[str], key: Key = None) -> None:
     """See `Net.save_checkpoint`."""
     check_key(key)
+    path = folder_of(path)
     with net._control.resting("save_checkpoint"):
         snapshot = _copy(net, path)
     _write(net, snapshot, shape_of(net.graph), path, key)
@@ -102,7 +99,7 @@ class _Checkpoint:
     """A checkpoint that was read and found sound."""
 
     def __init__(self, path: str | os.PathLike[str], key: Key = None) -> None:
-        self.path = os.fspath(path)
+        self.path = folder_of(path)
         self.manifest, self._files = read_folder(path, key)
         try:
             self.state = State.of(self._files)
@@ -236,6 +233,7 @@ class Autosave:
         """Go on from the checkpoint, if there is one."""
         if not has_folder(self._path):
             return
+        self._saved = self._happened()  # what cannot be gone on from is not replaced by nothing
         checkpoint = _Checkpoint(self._path)
         checkpoint.must_fit(self._shape_of())
         checkpoint.restore(self._net)

@@ -37,6 +37,18 @@ class Wires:
         return _join(other, self)
 
 
+class Drawn(Wires):
+    """What is a net in itself, and draws itself in Jupyter."""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from .show import picture  # the next chapter
+
+        try:
+            return picture(self)._repr_mimebundle_(include, exclude)
+        except GraphError:  # hints cannot be read, which is what the text says
+            return {"text/plain": repr(self)}
+
+
 class End(Wires):
     """A port, to begin or end an edge at."""
 
@@ -68,7 +80,7 @@ def _by_port(name: str) -> str:
     return "" if name.startswith("__") else f' A port of this name is .port("{name}").'
 
 
-class Part(Wires, ABC):
+class Part(Drawn, ABC):
     """A node that is not in a net yet. _options: of its node; _hooks: its functions besides the one that is executed."""
 
     _name: str
@@ -172,7 +184,7 @@ class Side(NamedTuple):
         )
 
 # %% pts/14_flows.pct.py 10
-class Flow(Wires):
+class Flow(Drawn):
     """Several wirings as one: `Flow(a >> b, b.left >> c.x)`. `Net(flow)` runs it; `flow.named("left")` is the same once more,
     for a net that has it twice.
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from netrun_sim import Edge, EpochState, PacketNotFoundError
 
-from .core import DeferredPacketIdAccessError
+from .core import DeferredPacketIdAccessError, brief
 
 # %% pts/00b_packets.pct.py 4
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class PacketLocation:
     port_name: str | None = None
     epoch_id: str | None = None
     edge: Edge | None = None
+
+    __repr__ = brief
 
 # %% pts/00b_packets.pct.py 6
 class Place(Protocol):

@@ -14,7 +14,7 @@ from weakref import finalize
 
 from netrun_sim import PacketNotFoundError
 
-from .core import ConfigError, check_size
+from .core import ConfigError, brief, check_size
 from .history import HistoryEntry, HistoryFile, Recorder, read_entries
 
 # %% pts/07b_views.pct.py 4
@@ -32,13 +32,16 @@ class TimelineRow(NamedTuple):
     ended: datetime
     verdict: str
 
+    def __repr__(self) -> str:
+        where = "" if self.worker is None else f" in {self.worker}"
+        taken = (self.ended - self.begun).total_seconds() * 1000
+        return (
+            f"<TimelineRow {self.begun.isoformat()}: {self.node} {self.epoch}, attempt {self.attempt}{where}, "
+            f"{self.verdict} after {taken:.3f} ms>"
+        )
+
 # %% pts/07b_views.pct.py 5
-def timeline_of(entries: Iterable[HistoryEntry]) -> list[TimelineRow]:
-    """The attempts among some entries, in the order in which they ended."""
-    return [_row(entry.data) for entry in entries if entry.entry_type == "epoch"]
-
-
-def _row(data: dict[str, Any]) -> TimelineRow:
+def row_of(data: dict[str, Any]) -> TimelineRow:
     begun, ended = datetime.fromisoformat(data["begun"]), datetime.fromisoformat(data["ended"])
     node, epoch, attempt, worker = (data[name] for name in ("node_name", "epoch_id", "attempt", "worker"))
     return TimelineRow(node, epoch, attempt, worker, begun, ended, data["verdict"])
@@ -80,6 +83,8 @@ class Lineage:
     packets: dict[str, str | None]
     epochs: dict[str, tuple[str, list[str]]]
     is_whole: bool
+
+    __repr__ = brief
 
 # %% pts/07b_views.pct.py 10
 def lineage_of(entries: Iterable[HistoryEntry], packet_id: str, is_there: bool = False) -> Lineage:
@@ -131,7 +136,7 @@ class _Trace:
     """The events of a trace."""
 
     def __init__(self, entries: list[HistoryEntry]) -> None:
-        attempts = _one_at_a_time([(_row(entry.data), entry.data) for entry in entries if entry.entry_type == "epoch"])
+        attempts = one_at_a_time([(row_of(entry.data), entry.data) for entry in entries if entry.entry_type == "epoch"])
         self._start = attempts[0][0].begun if attempts else None
         self._processes: dict[str, int] = {}
         self._threads: dict[tuple[str, str], list[list[Any]]] = defaultdict(list)  # each a number, and when it is free
@@ -205,7 +210,7 @@ class _Trace:
         self.events.append({**event, **more, "pid": at.process, "tid": at.thread})
 
 
-def _one_at_a_time(attempts: list[tuple[TimelineRow, dict[str, Any]]]) -> list[tuple[TimelineRow, dict[str, Any]]]:
+def one_at_a_time(attempts: list[tuple[TimelineRow, dict[str, Any]]]) -> list[tuple[TimelineRow, dict[str, Any]]]:
     """Attempts by their begin. A worker does one at a time, and has begun the next one before the net has dealt with what
     the last one brought; so that one ends there."""
     attempts = sorted(attempts, key=lambda pair: pair[0].begun)
@@ -357,7 +362,19 @@ class EventHistory:
 
     def attempts(self) -> list[TimelineRow]:
         """The attempts among them, see `Net.timeline`."""
-        return timeline_of(self.get_entries())
+        from json import loads
+
+        with self._guard():
+            lines = self._recorder.attempts()
+        return [row_of(loads(line)) for line in lines]
+
+    def _told_attempts(self) -> list[dict[str, Any]]:
+        """What is told of each attempt, of those in the file too."""
+        from json import loads
+
+        with self._guard():
+            lines = self._recorder.attempts_on_file()
+        return [loads(line) for line in lines]
 
     def to_frame(self) -> Any:
         """All entries as a `pandas.DataFrame`: a row each, a column for each field and each thing that `data` names. Raises

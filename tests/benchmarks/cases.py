@@ -160,6 +160,15 @@ def threads() -> Rows:
     yield _row("start(threaded=True) : start(), per epoch", n, found, 1.2)
 
 
+def progress() -> Rows:
+    """With a table of progress on a terminal, against without. Per epoch."""
+    n = 100_000
+    units = n * PIPELINE + 1
+    ours = Side(partial(nets.watched, PIPELINE, n), units)
+    found = compare(ours, Side(partial(nets.through_chain, PIPELINE, n), units), 11)
+    yield _row("start(progress=True) on a terminal : start(), per epoch", n, found, 1.03)
+
+
 def pools() -> Rows:
     """Pools that are warm, against bare executors. Per epoch."""
 
@@ -281,6 +290,22 @@ def imports() -> Rows:
     yield _processes('python -c "import netrun"', ["-c", "import netrun"], 0.1)
 
 
+def reports() -> Rows:
+    """A report of many epochs, which are kept in memory or are in a file. Per epoch."""
+    packets = 50_000
+    epochs = packets * PIPELINE
+    with TemporaryDirectory() as folder:
+        kept = {
+            "in memory": {"history_max_size": 100 * epochs},
+            "in a file": {"history_file": f"{folder}/history.jsonl"},
+        }
+        for where, options in kept.items():
+            taken, size = nets.reported(PIPELINE, packets, f"{folder}/report.html", options)
+            case = f"report of {epochs:,} epochs, history {where}"
+            yield Row(case, f"{epochs:,}", taken / epochs * 1e6, None, taken, 5, "s")
+            yield Row(f"size of that, history {where}", f"{epochs:,}", None, None, size / 1e6, 10, "MB")
+
+
 CASES: dict[str, Callable[[], Rows]] = {
     "pipeline": pipeline,
     "history": history,
@@ -292,10 +317,12 @@ CASES: dict[str, Callable[[], Rows]] = {
     "async": asynchronous,
     "limits": limits,
     "threads": threads,
+    "progress": progress,
     "pools": pools,
     "functions": functions,
     "texts": texts,
     "checkpoints": checkpoints,
+    "report": reports,
     "commands": commands,
     "import": imports,
 }
