@@ -448,6 +448,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | 2 processes, 1 MB in and out : bare executor | 300 | 1,761.5 | 2,114.4 | 0.79 | 1.25 | ok |
 # | four functions : by hand with contexts | 10,000 | 30.0 | 26.1 | 1.15 | 1.35 | ok |
 # | four functions with type hints, both with port types : by hand with contexts | 10,000 | 41.2 | 37.6 | 1.07 | 1.35 | ok |
+# | four functions with type hints : by hand with contexts, without port types | 10,000 | 22.7 | 15.5 | 1.44 |  |  |
 # | values of a generator, each used at once : by hand, async | 10,000 | 78.3 | 60.0 | 1.30 |  |  |
 # | report of 100,000 epochs, history in memory | 100,000 | 13.7 |  | 1.368 s | 5.000 s | ok |
 # | report of 100,000 epochs, history in a file | 100,000 | 14.6 |  | 1.457 s | 5.000 s | ok |
