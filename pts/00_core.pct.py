@@ -38,8 +38,8 @@ from enum import Enum
 from importlib import import_module
 from math import inf
 from os import PathLike
-from types import FunctionType
-from typing import Any, NamedTuple, Self
+from types import FunctionType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Self, Union, get_args, get_origin
 
 import netrun_sim
 from netrun_sim import *
@@ -82,6 +82,29 @@ assert not missing, missing
 
 
 # %%
+#|exporti
+def told_type(spec: Any) -> str:
+    """The type of a port in words, as one would write it."""
+    origin, inner = get_origin(spec), [told_type(each) for each in get_args(spec)]
+    if isinstance(spec, dict):
+        exactly = "" if spec.get("isinstance", True) else "exactly "
+        name = told_type(spec["class"])
+        return f"a class derived from {name}" if spec.get("subclass") else f"{exactly}{name}"
+    if origin in (Union, UnionType):
+        return " | ".join(inner)
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, get_args(spec)))}]"
+    if origin is Annotated:
+        return inner[0]
+    if isinstance(spec, list):  # the parameters of a Callable
+        return f"[{', '.join(map(told_type, spec))}]"
+    if spec is None or spec is type(None) or spec is Ellipsis:
+        return "..." if spec is Ellipsis else "None"
+    name = getattr(spec, "__forward_arg__", getattr(spec, "__name__", str(spec)))
+    return f"{name}[{', '.join(inner)}]" if inner else str(name)
+
+
+# %%
 #|export
 class NetrunRuntimeError(NetrunError):
     """Base of every error that the runtime itself raises."""
@@ -109,7 +132,7 @@ class PacketTypeMismatch(NetrunRuntimeError):
         self.port_name, self.node_name = port_name, node_name
 
     def __str__(self) -> str:
-        expected = getattr(self.expected_type, "__name__", self.expected_type)
+        expected = told_type(self.expected_type)
         came = "" if self.sender is None else f", which came from {self.sender},"
         got = self.actual_type.__name__
         got = f"an {got}" if got[:1].lower() in "aeiou" else f"a {got}"

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from netrun_sim import Graph
 
@@ -63,7 +63,8 @@ if TYPE_CHECKING:
 class PortNames:
     """The ports of a net by name: inputs, and output ports without an edge."""
 
-    def __init__(self, doors: Mapping[str, Door]) -> None:
+    def __init__(self, doors: Mapping[str, Door], exposed: Mapping[str, tuple[str, str]] | None = None) -> None:
+        self._exposed = exposed or {}  # names that a flow has given to inputs
         self._inputs = {
             write_ref(door.node_name, port): (door.node_name, port) for door in doors.values() for port in door.gates
         }
@@ -91,6 +92,12 @@ class PortNames:
             raise ConfigError(unknown_name("unconnected output port", name, self._outlets))
         return self._outlets[name]
 
+    def refuse(self, word: str, given: Any, kind: str) -> NoReturn:
+        """What was given for a word of `run` is meant for a port of this name, if there is one."""
+        meant = [name for name, place in self._inputs.items() if place[1] == word]
+        way = f" The port of this name is given as {{{meant[0]!r}: values}}." if meant else ""
+        raise ConfigError(f"`{word}` of run takes {kind}, not {given!r:.200}.{way}")
+
     def input(self, name: str, alone: bool = False) -> tuple[str, str]:
         """The input port of this name, or `ConfigError`. `alone`: a port's name without its node will do."""
         if name in self._inputs:
@@ -99,6 +106,8 @@ class PortNames:
         free = [place for place in matches if place not in self._fed]
         if len(matches) == 1 or len(free) == 1:
             return (free or matches)[0]
+        if alone and not matches and name in self._exposed:
+            return self._exposed[name]
         if matches:
             nodes = ", ".join(repr(node_name) for node_name, _ in matches)
             raise ConfigError(
@@ -109,8 +118,8 @@ class PortNames:
 
 def _values(name: str, values: Any) -> list[Any]:
     """The values that are given for a port, or `ConfigError` where they are none."""
-    if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
-        raise ConfigError(f"the values for {name!r} must be given as a list or another iterable, not {values!r}.")
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes, Mapping)):
+        raise ConfigError(f"the values for {name!r} must be given as a list or another iterable, not {values!r:.200}.")
     return _listed(values)
 
 
@@ -170,9 +179,29 @@ def _queue(mode: Any, path: Any, callback: Any, limit: Any) -> DeadLetterQueue:
     return DeadLetterQueue("callback", path, mode, limit)
 
 
+def _named_rightly(init: Method[Self_, Parameters, None]) -> Method[Self_, Parameters, None]:
+    """The `__init__` of a net, which is made of one thing, and of options that there are."""
+
+    @wraps(init)
+    def checked(self: Self_, *things: Parameters.args, **options: Parameters.kwargs) -> None:
+        known: dict[str, Any] = getattr(init, "__kwdefaults__", {})
+        for name in options:
+            if name not in (*known, "graph"):
+                raise ConfigError(f"Net: {unknown_name('option', name, known)}")
+        if len(things) + ("graph" in options) != 1:
+            raise ConfigError(
+                f"a net is made of one thing, and {len(things)} were given: a Graph, a node or a Flow; of several, "
+                "write Net(Flow(a, b))."
+            )
+        init(self, *things, **options)
+
+    return cast(Method[Self_, Parameters, None], checked)
+
+
 class Nodes:
     """A net's graph, and what its nodes do."""
 
+    @_named_rightly
     def __init__(
         self,
         graph: "Graph | Flow | FunctionNode[..., Any]",
@@ -210,6 +239,7 @@ class Nodes:
             assembly = assembled(graph)
             graph = assembly.graph
         self._graph = graph
+        self._exposed = {} if assembly is None else assembly.exposed
         self._definition: NetDefinition | None = None  # what it was built from, and what of
         self._built: dict[str, tuple[Any, ...]] = {}
         self._overridden: set[str] = set()
@@ -563,6 +593,8 @@ class Net(Contents):
         only the second cancels what runs and raises. False: both do what they do without a net, at a moment when nothing
         is torn by that.
 
+    An option that there is not, or a bad value, raises `ConfigError`.
+
     Give the nodes their functions with `set_node_exec`, put values in with `inject_packets`, run with `start`, and take
     what came out with `take_outputs`; or do all three with `run`. A net may be used from any thread; one at a time runs
     it. `with net:` calls the start functions at the beginning of the block and stops the net at its end.
@@ -735,7 +767,8 @@ class Net(Contents):
         """Inject, run, and take what came out.
 
         inputs: `{"Node.port": values}`, with names that hold dots in quotes: `'"a.b".port'`. In keywords a port's name
-            alone will do where only one node has it, or only one has it without an edge.
+            alone will do where only one node has it, or only one has it without an edge, and so do the names that the net's
+            flow exposes. A port that is called as one of the words here is named by its node.
         outputs: the `"Node.port"`s to take from; None takes from every output port without an edge.
         sources: start one epoch at each node that has no input ports and a function, unless one is waiting there.
         progress: show what the net is doing, as `start` does. (Values for a port of one of these names are given in `inputs`.)
@@ -743,11 +776,14 @@ class Net(Contents):
         Returns `{"Node.port": values}`, with an empty list where nothing was sent. Raises `ConfigError` for a name that
         there is not, before anything is injected, and what `inject_packets` and `start` raise.
         """
+        ports = PortNames(self._ledger.doors, self._exposed)
         if inputs is not None and not isinstance(inputs, Mapping):
-            raise ConfigError(
-                f"inputs are given by port, as {{'Node.port': values}} or port=values; not {inputs!r:.200}."
-            )
-        ports = PortNames(self._ledger.doors)
+            ports.refuse("inputs", inputs, "values by port, {'Node.port': values}")
+        outputs = list(outputs) if isinstance(outputs, Iterable) and not isinstance(outputs, str) else outputs
+        if outputs is not None and not (isinstance(outputs, list) and all(isinstance(each, str) for each in outputs)):
+            ports.refuse("outputs", outputs, "a list of output ports, ['Node.port']")
+        if not isinstance(sources, bool):
+            ports.refuse("sources", sources, "True or False")
         taken = ports.outlets if outputs is None else [ports.outlet(name) for name in outputs]
         given = [(ports.input(name), _values(name, values)) for name, values in (inputs or {}).items()]
         given += [(ports.input(name, alone=True), _values(name, values)) for name, values in by_name.items()]

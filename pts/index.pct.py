@@ -149,7 +149,7 @@ assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9
 # | `async def`, `yield` | epochs side by side; each yielded value is a packet that others work on at once |
 # | `@node(pool="cpu")`, `Net(..., process_pools={"cpu": {"size": 4}})` | other processes, threads, or a cluster |
 # | `@node(rate_limit_per_second=10, timeout=5)` | limits, without polling |
-# | `a >> [b, c] >> d` | fan out, and in by name; types that can never meet are refused where it is written |
+# | `a >> [b, c] >> d` | fan out (both get the same object, not a copy), and in by name; types that can never meet are refused where it is written |
 # | `net.why_blocked()` | why nothing more happens: `node 'parse' has no function: 2 epochs wait there` |
 # | `net.run(..., progress=True)` | what each node is doing, while it does it |
 # | `net.timeline()`, `net.history`, `net.get_node_log("a")` | what happened, when and where, and what was printed (`@node(echo_stdout=True)` prints it too) |
@@ -159,6 +159,82 @@ assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9
 # an *epoch*: one execution of the node. `netrun_sim` moves the packets; netrun holds their values, calls your functions, and
 # keeps count of everything, so that nothing is lost when something fails. More in [nets from functions](nbs/14b_build.ipynb)
 # and the [examples](nbs/examples).
+#
+# ## Five nets in ten lines each
+#
+# Each can be pasted as it is, into a file or a notebook. What it prints stands behind its `print`.
+#
+# <details><summary>A chain</summary>
+#
+# ```python
+# from netrun import Net, node
+# @node
+# def double(x: int) -> int: return 2 * x
+# @node
+# def describe(x: int) -> str: return f"value {x}"
+# print(Net(double >> describe).run(x=[1, 2]))  # {'describe.out': ['value 2', 'value 4']}
+# ```
+#
+# </details>
+# <details><summary>A diamond</summary>
+#
+# ```python
+# from netrun import Net, node
+# @node
+# def source(n: int): yield from range(n)
+# @node
+# def low(x: int) -> int: return x - 1
+# @node
+# def high(x: int) -> int: return x + 1
+# @node
+# def pair(low: int, high: int) -> tuple: return low, high
+# print(Net(source >> [low, high] >> pair).run(n=[2]))  # {'pair.out': [(-1, 1), (0, 2)]}
+# ```
+#
+# </details>
+# <details><summary>An async fan-out: a hundred requests at the same time</summary>
+#
+# ```python
+# import asyncio
+# from netrun import Net, node
+# @node
+# def pages(n: int): yield from range(n)
+# @node
+# async def fetch(page: int) -> str:
+#     await asyncio.sleep(0.1)  # stands for the request
+#     return f"page {page}"
+# fetched = Net(pages >> fetch).run(n=[100])["fetch.out"]
+# print(len(fetched), fetched[0])  # 100 page 0
+# ```
+#
+# </details>
+# <details><summary>A process pool</summary>
+#
+# ```python
+# import os
+# from netrun import Net, node
+# @node(pool="cpu")
+# def squares(n: int) -> tuple: return sum(i * i for i in range(n)), os.getpid()
+# net = Net(squares, process_pools={"cpu": {"size": 2}})
+# sums, workers = zip(*net.run(n=[10, 100, 1000])["squares.out"])
+# print(sorted(sums), os.getpid() in workers)  # [285, 328350, 332833500] False
+# ```
+#
+# </details>
+# <details><summary>A node that is tried again</summary>
+#
+# ```python
+# from netrun import Net, node
+# calls = []
+# @node(retries=3, retry_wait=0.01)
+# def flaky(x: int) -> int:
+#     calls.append(x)
+#     if len(calls) < 3: raise ConnectionError("not yet")
+#     return x
+# print(Net(flaky).run(x=[7]), calls)  # {'flaky.out': [7]} [7, 7, 7]
+# ```
+#
+# </details>
 #
 # ## Two commands
 #
@@ -372,6 +448,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | 2 processes, 1 MB in and out : bare executor | 300 | 1,761.5 | 2,114.4 | 0.79 | 1.25 | ok |
 # | four functions : by hand with contexts | 10,000 | 30.0 | 26.1 | 1.15 | 1.35 | ok |
 # | four functions with type hints, both with port types : by hand with contexts | 10,000 | 41.2 | 37.6 | 1.07 | 1.35 | ok |
+# | four functions with type hints : by hand with contexts, without port types | 10,000 | 22.7 | 15.5 | 1.44 |  |  |
 # | values of a generator, each used at once : by hand, async | 10,000 | 78.3 | 60.0 | 1.30 |  |  |
 # | report of 100,000 epochs, history in memory | 100,000 | 13.7 |  | 1.368 s | 5.000 s | ok |
 # | report of 100,000 epochs, history in a file | 100,000 | 14.6 |  | 1.457 s | 5.000 s | ok |

@@ -257,7 +257,7 @@ def test_options_that_take_the_place_of_the_texts():
     net = Net.from_toml(TEXT, on_error="pause", max_epochs=3)
     assert 'on_error = "pause"  # go on\n' in net.to_toml()
     assert "max_epochs = 3\n" in net.to_toml()
-    with pytest.raises(TypeError, match="colour"):
+    with pytest.raises(ConfigError, match="no option 'colour'"):
         Net.from_toml(TEXT, colour="red")
 
 

@@ -9,8 +9,8 @@ from enum import Enum
 from importlib import import_module
 from math import inf
 from os import PathLike
-from types import FunctionType
-from typing import Any, NamedTuple, Self
+from types import FunctionType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Self, Union, get_args, get_origin
 
 import netrun_sim
 from netrun_sim import *
@@ -26,6 +26,27 @@ globals().update(_words)
 __all__ += _words
 
 # %% pts/00_core.pct.py 7
+def told_type(spec: Any) -> str:
+    """The type of a port in words, as one would write it."""
+    origin, inner = get_origin(spec), [told_type(each) for each in get_args(spec)]
+    if isinstance(spec, dict):
+        exactly = "" if spec.get("isinstance", True) else "exactly "
+        name = told_type(spec["class"])
+        return f"a class derived from {name}" if spec.get("subclass") else f"{exactly}{name}"
+    if origin in (Union, UnionType):
+        return " | ".join(inner)
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, get_args(spec)))}]"
+    if origin is Annotated:
+        return inner[0]
+    if isinstance(spec, list):  # the parameters of a Callable
+        return f"[{', '.join(map(told_type, spec))}]"
+    if spec is None or spec is type(None) or spec is Ellipsis:
+        return "..." if spec is Ellipsis else "None"
+    name = getattr(spec, "__forward_arg__", getattr(spec, "__name__", str(spec)))
+    return f"{name}[{', '.join(inner)}]" if inner else str(name)
+
+# %% pts/00_core.pct.py 8
 class NetrunRuntimeError(NetrunError):
     """Base of every error that the runtime itself raises."""
 
@@ -52,7 +73,7 @@ class PacketTypeMismatch(NetrunRuntimeError):
         self.port_name, self.node_name = port_name, node_name
 
     def __str__(self) -> str:
-        expected = getattr(self.expected_type, "__name__", self.expected_type)
+        expected = told_type(self.expected_type)
         came = "" if self.sender is None else f", which came from {self.sender},"
         got = self.actual_type.__name__
         got = f"an {got}" if got[:1].lower() in "aeiou" else f"a {got}"
@@ -75,7 +96,7 @@ class ValueFunctionFailed(NetrunRuntimeError):
             "The packet is where it was and can be consumed again."
         )
 
-# %% pts/00_core.pct.py 9
+# %% pts/00_core.pct.py 10
 def _told(error: BaseException) -> str:
     try:
         text = str(error).removesuffix(".")
@@ -83,7 +104,7 @@ def _told(error: BaseException) -> str:
         text = f"(its text cannot be told: {type(second).__name__})"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
-# %% pts/00_core.pct.py 12
+# %% pts/00_core.pct.py 13
 class NodeExecutionFailed(NetrunRuntimeError):
     """A node gave an epoch up.
 
@@ -201,7 +222,7 @@ class EpochCancelled(NetrunRuntimeError):
             f"node {self.node_name!r}, epoch {self.epoch_id}: cancelled by cancel_epoch(). Let it leave the function."
         )
 
-# %% pts/00_core.pct.py 15
+# %% pts/00_core.pct.py 16
 class DeferredPacketIdAccessError(NetrunRuntimeError):
     """`id` or `location` of a packet was asked for that has none yet: it was created in an attempt whose actions are
     deferred until it succeeds."""
@@ -272,7 +293,7 @@ class EpochLimitReached(NetrunRuntimeError):
             "lost: start() goes on and counts anew. Raise max_epochs, or look for a cycle that never ends."
         )
 
-# %% pts/00_core.pct.py 16
+# %% pts/00_core.pct.py 17
 @dataclass(frozen=True, slots=True)
 class GraphFinding:
     """One thing that is wrong with a graph: its `kind`, a `message` for people, and `details` by name. `place` says where
@@ -298,7 +319,7 @@ class GraphError(NetrunRuntimeError, ValueError):
     def __str__(self) -> str:
         return f"the graph cannot be run, {len(self.findings)} finding(s):{told_findings(self.findings)}"
 
-# %% pts/00_core.pct.py 17
+# %% pts/00_core.pct.py 18
 _MOST = 50  # of what a message lists
 
 
@@ -310,7 +331,7 @@ def told_findings(findings: Sequence[GraphFinding]) -> str:
     )
     return lines if len(findings) <= _MOST else f"{lines}\n  … and {len(findings) - _MOST:,} more"
 
-# %% pts/00_core.pct.py 19
+# %% pts/00_core.pct.py 20
 class DslFinding(NamedTuple):
     """One thing that is wrong with a text. Lines and columns count from 1; None where it has no place in the text.
     `snippet` is the line and a caret under the place."""
@@ -376,7 +397,7 @@ class ImportPathError(NetrunRuntimeError, ImportError):
     def __str__(self) -> str:
         return "\n".join(finding.told(self.source) for finding in self.findings)
 
-# %% pts/00_core.pct.py 23
+# %% pts/00_core.pct.py 24
 def unknown_name(what: str, name: object, known: Any) -> str:
     """Say that `name` is no `what`, and which there are."""
     from difflib import get_close_matches
@@ -398,7 +419,7 @@ def write_ref(node_name: str, port_name: str) -> str:
         parts.append(f'"{escaped}"' if not name or "." in name or '"' in name else name)
     return ".".join(parts)
 
-# %% pts/00_core.pct.py 26
+# %% pts/00_core.pct.py 27
 _LONGEST = 200  # characters of one field
 
 
@@ -434,7 +455,7 @@ def _short_of(value: Any) -> str:
         text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 4 :]}"
 
-# %% pts/00_core.pct.py 29
+# %% pts/00_core.pct.py 30
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
     """The options of a node.
@@ -526,7 +547,7 @@ class NodeConfig:
                 "not be undone before the next one."
             )
 
-# %% pts/00_core.pct.py 31
+# %% pts/00_core.pct.py 32
 def check_count(name: str, value: Any) -> None:
     """Raise `ConfigError` unless this is a whole number from 1 on, or None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -572,7 +593,7 @@ def _exception_classes(given: Any) -> tuple[type[BaseException], ...] | None:
             raise ConfigError(f"retry_on must be exception classes, or None for all, not {thing!r}.")
     return classes
 
-# %% pts/00_core.pct.py 33
+# %% pts/00_core.pct.py 34
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetConfig:
     """The options of a net, see `Net`."""
