@@ -118,7 +118,12 @@ __all__ = [
 # %% [markdown]
 # # netrun
 #
-# **netrun runs graphs of Python functions.**
+# **netrun runs graphs of Python functions**: one after the other, side by side, in threads, in processes, on a cluster;
+# with retries, limits, a history and checkpoints, and with nothing lost when something fails.
+#
+# ```
+# pip install ./netrun     # a checkout, or a wheel of it; Python 3.11 or newer
+# ```
 
 # %%
 from netrun import Net, node
@@ -141,7 +146,12 @@ print(Net(parse >> square).run(line=["1", "2", "3"]))
 assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9]}
 
 # %% [markdown]
-# It prints `{'square.out': [1, 4, 9]}`. What you get for `@node` and `>>`:
+# It prints `{'square.out': [1, 4, 9]}`. A net draws itself in Jupyter, and by `net.draw("net.svg")`, with what it has done
+# and what waits where:
+#
+# ![Six nodes with the number of their finished and failed epochs, joined by edges](pts/docs/net.svg)
+#
+# What you get for `@node` and `>>`:
 #
 # | written | what it gives |
 # |---|---|
@@ -236,16 +246,29 @@ assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9
 #
 # </details>
 #
-# ## Two commands
+# ## What is promised
+#
+# | whatever happens | what holds |
+# |---|---|
+# | a node fails, or runs out of time | its packets are in a dead letter, or tried again; a deferred attempt has left no trace |
+# | Ctrl-C, SIGTERM | the net pauses, what runs may finish; nothing is lost, and `start()` goes on |
+# | a worker process is killed | its epoch fails, and only that one; the pool has a new worker |
+# | the power fails, the disk is full, a save is killed halfway | the last checkpoint loads, or the new one: never neither, never a mix |
+# | the same net with the same packets once more | the epochs come in the same order |
+# | a text or a checkpoint from a stranger | nothing that `allow=` does not name is imported; nothing that `key=` did not sign is unpickled |
+#
+# Each is a row of [the fault catalogue](nbs/13d_faults.ipynb) or of the chapters behind it, with the test that shows it.
+#
+# ## In a checkout
 #
 # ```
 # make demo    # a net that reads, parses and counts the standard library of your Python
 # make test    # every test: export, lint, types, notebooks, pytest
+# make docs    # the book as a site, in build/site: every notebook as it runs, and the reference
+# make bench   # what it costs, see below
 # ```
 #
-# Both need Python 3.11 or newer and `make`; what else they need they install into `.venv`. To use netrun in a project of
-# yours, install it from a checkout or a wheel of it: `pip install ./netrun`. `make docs` builds this book as a site, in
-# `build/site`: every notebook as it runs, and the reference.
+# They need Python 3.11 or newer and `make`; what else they need they install into `.venv`.
 #
 # ## A graph by hand
 #

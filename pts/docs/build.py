@@ -77,8 +77,8 @@ def front() -> Iterator[Path]:
         text = linked((ROOT / name).read_text(), r"\]\(nbs/([\w/]+)\.ipynb\)", r"](book/\1.md)")
         (PAGES / target).write_text(text)
         yield PAGES / target
-    for file in sorted((ROOT / "pts" / "examples").glob("first_net*")):
-        copy = PAGES / "pts" / "examples" / file.name
+    for file in [*(ROOT / "pts" / "examples").glob("first_net*"), ROOT / "pts" / "docs" / "net.svg"]:
+        copy = PAGES / file.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, copy)
 
