@@ -148,7 +148,14 @@ def tree(sketch: Sketch) -> str:
         if root not in told:
             lines.append(_head(root, plan))
             _branches(root, plan, told, lines, roots)
-    return "\n".join(lines)
+    return "\n".join(map(_shown, lines))
+
+
+def _shown(line: str) -> str:
+    """A line as a terminal may have it: a name does not move its cursor."""
+    if line.isprintable():
+        return line
+    return "".join([each if each.isprintable() else each.encode("unicode_escape").decode() for each in line])
 
 
 def _head(name: str, plan: Plan) -> str:

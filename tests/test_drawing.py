@@ -37,6 +37,12 @@ def test_every_node_and_every_edge_is_drawn(file):
     assert len(picture.findall(f"{SVG}g/{SVG}path")) == len(description.edges)
 
 
+def test_a_name_does_not_move_the_cursor():
+    """What a terminal would obey is written out."""
+    text = '[nodes."A\\u001b[2J"]\nin_ports = ["a\\nb", "\u202e", "é"]\n'
+    assert tree(sketch_of(read(text))) == "A\\x1b[2J (a\\nb, \\u202e, é)"
+
+
 def test_each_node_is_told_once():
     """Elsewhere it is only named; a cycle ends."""
     text = """
