@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 
 SHELL := /bin/bash
-.PHONY: test demo bench export check-export lint types notebooks unit clean
+.PHONY: test demo bench docs export check-export lint types notebooks unit clean
 
 test: check-export lint types notebooks unit
 
@@ -53,5 +53,11 @@ demo: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
+# the site, in build/site: the README, every notebook as it runs, and the reference
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/python pts/docs/build.py
+	@echo "to read it with its search: $(BIN)/python -m http.server --directory build/site"
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

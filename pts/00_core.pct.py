@@ -34,10 +34,12 @@ __all__: list[str] = []  # nblite writes the module's own
 #|export
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from enum import Enum
 from importlib import import_module
 from math import inf
 from os import PathLike
-from typing import Any, NamedTuple, Self
+from types import FunctionType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Self, Union, get_args, get_origin
 
 import netrun_sim
 from netrun_sim import *
@@ -80,6 +82,29 @@ assert not missing, missing
 
 
 # %%
+#|exporti
+def told_type(spec: Any) -> str:
+    """The type of a port in words, as one would write it."""
+    origin, inner = get_origin(spec), [told_type(each) for each in get_args(spec)]
+    if isinstance(spec, dict):
+        exactly = "" if spec.get("isinstance", True) else "exactly "
+        name = told_type(spec["class"])
+        return f"a class derived from {name}" if spec.get("subclass") else f"{exactly}{name}"
+    if origin in (Union, UnionType):
+        return " | ".join(inner)
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, get_args(spec)))}]"
+    if origin is Annotated:
+        return inner[0]
+    if isinstance(spec, list):  # the parameters of a Callable
+        return f"[{', '.join(map(told_type, spec))}]"
+    if spec is None or spec is type(None) or spec is Ellipsis:
+        return "..." if spec is Ellipsis else "None"
+    name = getattr(spec, "__forward_arg__", getattr(spec, "__name__", str(spec)))
+    return f"{name}[{', '.join(inner)}]" if inner else str(name)
+
+
+# %%
 #|export
 class NetrunRuntimeError(NetrunError):
     """Base of every error that the runtime itself raises."""
@@ -107,7 +132,7 @@ class PacketTypeMismatch(NetrunRuntimeError):
         self.port_name, self.node_name = port_name, node_name
 
     def __str__(self) -> str:
-        expected = getattr(self.expected_type, "__name__", self.expected_type)
+        expected = told_type(self.expected_type)
         came = "" if self.sender is None else f", which came from {self.sender},"
         got = self.actual_type.__name__
         got = f"an {got}" if got[:1].lower() in "aeiou" else f"a {got}"
@@ -374,6 +399,10 @@ class GraphFinding:
     place: str = ""
 
 
+class GraphWarning(UserWarning):
+    """Something in a graph can never work, or only with values that are injected: see `Net(check=...)`."""
+
+
 class GraphError(NetrunRuntimeError, ValueError):
     """The graph cannot be run. `findings` lists everything that is wrong with it."""
 
@@ -382,10 +411,21 @@ class GraphError(NetrunRuntimeError, ValueError):
         self.findings = findings
 
     def __str__(self) -> str:
-        places = (finding.place and f"\n    {finding.place}" for finding in self.findings)
-        lines = (f"\n  - {finding.message} ({finding.kind})" for finding in self.findings)
-        told = "".join(map("".join, zip(lines, places, strict=True)))
-        return f"the graph cannot be run, {len(self.findings)} finding(s):{told}"
+        return f"the graph cannot be run, {len(self.findings)} finding(s):{told_findings(self.findings)}"
+
+
+# %%
+#|exporti
+_MOST = 50  # of what a message lists
+
+
+def told_findings(findings: Sequence[GraphFinding]) -> str:
+    """Findings in lines, as many as one can read, each with its place under it where it has one."""
+    lines = "".join(
+        f"\n  - {finding.message} ({finding.kind})" + (finding.place and f"\n    {finding.place}")
+        for finding in findings[:_MOST]
+    )
+    return lines if len(findings) <= _MOST else f"{lines}\n  … and {len(findings) - _MOST:,} more"
 
 
 # %% [markdown]
@@ -487,7 +527,8 @@ def unknown_name(what: str, name: object, known: Any) -> str:
     names = sorted(map(str, known))
     near = get_close_matches(str(name), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    there = ", ".join(map(repr, names)) or "none"
+    there = ", ".join(map(repr, names[:_MOST])) or "none"
+    there += f", … ({len(names):,} in all)" if len(names) > _MOST else ""
     return f"there is no {what} {name!r}.{hint} There is: {there}."
 
 
@@ -509,6 +550,66 @@ assert write_ref("A", "out") == "A.out" and write_ref("a.b", "out") == '"a.b".ou
 assert unknown_name("port", "ouut", ["out", "in"]) == (
     "there is no port 'ouut'. Did you mean 'out'? There is: 'in', 'out'."
 )
+
+# %% [markdown]
+# ### How things look
+#
+# A record shows the fields that are not as they are by default, moments as text, and long things without their middle.
+
+
+# %%
+#|exporti
+_LONGEST = 200  # characters of one field
+
+
+def brief(record: Any) -> str:
+    """The `repr` of a dataclass, in short."""
+    shown = [
+        f"{its.name}={_short_of(value)}"
+        for its in fields(record)
+        if its.repr and not _is_default(its, value := getattr(record, its.name))
+    ]
+    return f"{type(record).__name__}({', '.join(shown)})"
+
+
+def _is_default(its: Any, value: Any) -> bool:
+    if isinstance(value, (dict, list)) and not value:
+        return True
+    return value is its.default or (type(value) is type(its.default) and bool(value == its.default))
+
+
+def _short_of(value: Any) -> str:
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, dict) and len(value) > 6:
+        some = ", ".join(f"{key!r}: {_short_of(value[key])}" for key in list(value)[:5])
+        return f"{{{some}, … {len(value):,} in all}}"
+    try:
+        text = repr(value)
+    except Exception as error:  # a value is a user's, and so is what it looks like
+        text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 4 :]}"
+
+
+# %%
+from datetime import UTC, datetime
+
+
+@dataclass
+class Seen:
+    name: str
+    at: datetime
+    tries: int = 1
+    numbers: list = field(default_factory=list)
+    __repr__ = brief
+
+
+assert repr(Seen("a", datetime(2026, 1, 2, tzinfo=UTC))) == "Seen(name='a', at=2026-01-02T00:00:00+00:00)"
+assert len(repr(Seen("a" * 10_000, datetime.now(UTC), 2, list(range(10_000))))) < 500
 
 # %% [markdown]
 # ## What a node can be told
@@ -563,6 +664,8 @@ class NodeConfig:
     capture_stdout: bool = True
     echo_stdout: bool = False
 
+    __repr__ = brief
+
     @property
     def pools(self) -> tuple[Any, ...]:
         """The names of its pools, be it one, several or none."""
@@ -579,10 +682,10 @@ class NodeConfig:
         if "retry_on" in options:
             options["retry_on"] = _exception_classes(options["retry_on"])
         config = replace(self, **options)
-        config.check()
+        config.verify()
         return config
 
-    def check(self) -> None:
+    def verify(self) -> None:
         """Raise `ConfigError` unless the options make sense, each and together."""
         for name in ("defer_net_actions", "dead_letter_queue", "capture_stdout", "echo_stdout"):
             if not isinstance(getattr(self, name), bool):
@@ -672,6 +775,7 @@ def _exception_classes(given: Any) -> tuple[type[BaseException], ...] | None:
 class NetConfig:
     """The options of a net, see `Net`."""
 
+    check: str | bool | None = "warn"  # None and False are the same; a text has only False
     on_error: str = "raise"
     error_callback: Callable[..., Any] | None = None
     consumed_packet_storage: bool = False
@@ -695,15 +799,19 @@ class NetConfig:
     checkpoint_key: bytes | str | None = field(default=None, repr=False)
     meta: Mapping[str, Any] | None = None
 
+    __repr__ = brief
+
     @classmethod
     def of(cls, named: Mapping[str, Any]) -> Self:
         """The options among these names and values, checked. Raises `ConfigError`."""
         config = cls(**{field.name: named[field.name] for field in fields(cls)})
-        config.check()
+        config.verify()
         return config
 
-    def check(self) -> None:
+    def verify(self) -> None:
         """Raise `ConfigError` unless each makes sense by itself."""
+        if self.check not in ("warn", "error", None, False):
+            raise ConfigError(f"check is 'warn', 'error' or None, not {self.check!r}.")
         if self.on_error not in ("continue", "pause", "raise"):
             raise ConfigError(f"on_error is 'continue', 'pause' or 'raise', not {self.on_error!r}.")
         for name in ("error_callback", "dead_letter_callback"):

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from netrun_sim import Edge, EpochState, PacketNotFoundError
 
-from netrun.core import DeferredPacketIdAccessError
+from netrun.core import DeferredPacketIdAccessError, brief
 
 # %% [markdown]
 # ## Where a packet is
@@ -52,6 +52,8 @@ class PacketLocation:
     epoch_id: str | None = None
     edge: Edge | None = None
 
+    __repr__ = brief
+
 
 # %% [markdown]
 # A `Place` is anything that packets can be in: an epoch, an input port, an edge.
@@ -78,7 +80,7 @@ class Place(Protocol):
 
 
 # %%
-#|export
+#|exporti
 NOTHING: Any = object()  # in place of a value, where there is none
 
 
@@ -89,6 +91,8 @@ def number_in(id: object, letter: str, suffix: str) -> int | None:
     return int(digits) if digits.isdecimal() and text == f"{letter}{digits}{suffix}" else None
 
 
+# %%
+#|export
 class Packet:
     """A packet in the net: `id` and `location`. Get its value with `ctx.consume_packet(packet)`."""
 

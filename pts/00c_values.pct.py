@@ -448,6 +448,11 @@ class PacketValueStore(StoredValues):
         with self._lock:
             return [id for id in self._values if id not in self._kept] + list(self._funcs)
 
+    def __repr__(self) -> str:
+        where = "in files" if isinstance(self._values, _ValueFiles) else "in memory"
+        kept = f", {len(self._kept):,} consumed" if self._keeps else ""
+        return f"<{type(self).__name__}: {len(self):,} values{kept}, {where}>"
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._values) - len(self._kept) + len(self._funcs)

@@ -74,7 +74,7 @@ from netrun_sim import Salvo as SimSalvo
 
 from netrun.core import GraphError, NetStateError, unknown_name
 from netrun.packets import NOTHING, Epoch, Packet, number_in
-from netrun.routing import Door, Gate, Parts, doors_of, graph_findings
+from netrun.routing import Door, Gate, Outlet, Parts, Wire, doors_of, graph_findings
 from netrun.values import PacketValueStore
 
 # %% [markdown]
@@ -124,6 +124,9 @@ class Holder:
     def log(self) -> Any:
         """Where its prints go: a `NodeLog`, or None where they are not captured."""
         return None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
 
     def __str__(self) -> str:
         return f"node {self.epoch.node_name!r}, epoch {self.epoch.id}, attempt {len(self.earlier) + 1}"
@@ -208,6 +211,9 @@ class Books:
             door.registry, door.suffix = self._packets, self._suffix
             for name in ("", *(entry.name for entry in door.entries)):
                 door.creations[name] = NetAction.create_epoch(door.node_name, SimSalvo(name, []))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self.doors)} nodes, {len(self._packets)} packets, {len(self._epochs)} epochs>"
 
     @property
     def suffix(self) -> str:
@@ -485,6 +491,28 @@ class Counts(NamedTuple):
     cancelled: int
 
 
+Place = tuple[str, str]  # a node, and a port of it
+
+
+class Crowds(NamedTuple):
+    """How many packets wait where: at input ports; before them, from outside; on edges; and at output ports without an edge,
+    until somebody takes them."""
+
+    inside: Counter[Place]
+    outside: Counter[Place]
+    edges: Counter[tuple[Place, Place]]
+    outlets: Counter[Place]
+
+    def add(self, wire: Wire, packets: int) -> None:
+        """So many wait on a wire."""
+        if wire.edge is None:
+            self.outside[wire.gate.door.node_name, wire.gate.port] += packets
+        else:
+            ends = wire.edge.source, wire.edge.target
+            (source, target) = ((end.node_name, end.port_name) for end in ends)
+            self.edges[source, target] += packets
+
+
 class Queue(Injection):
     """The startable epochs, in order."""
 
@@ -543,6 +571,29 @@ class Queue(Injection):
                 )
                 for name, door in self.doors.items()
             }
+
+    def census(self) -> tuple[dict[str, Counts], Crowds]:
+        """`counts` and `crowds` of one moment."""
+        with self._lock:
+            return self.counts(), self.crowds()
+
+    def crowds(self) -> Crowds:
+        """How many packets wait where, now."""
+        crowds = Crowds(Counter(), Counter(), Counter(), Counter())
+        with self._lock:
+            for name, door in self.doors.items():
+                for port, gate in door.gates.items():
+                    crowds.inside[name, port] = len(gate.packets)
+                    for wire in gate.wires:
+                        crowds.add(wire, len(wire.line))
+                for port, out in door.outs.items():
+                    if isinstance(out, Outlet):
+                        crowds.outlets[name, port] = len(out.packets)
+                for arrived in door.inbox:
+                    packets = arrived if isinstance(arrived, list) else [arrived]
+                    for packet in packets:
+                        crowds.add(packet._place, 1)
+        return crowds
 
     def startable(self, node_name: str | None = None) -> list[str]:
         """The ids of the epochs that could start, oldest first; of one node, if it is named."""

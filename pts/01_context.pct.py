@@ -71,7 +71,7 @@ from netrun.values import PacketValueStore
 
 
 # %%
-#|export
+#|exporti
 class Recording:
     """The acts of an attempt, written down. `commands` is what `Ledger.commit` plays."""
 
@@ -85,6 +85,9 @@ class Recording:
         self._loaded: dict[str, list[Packet]] = {}
         self._lock = RLock()  # of all that is written down
         self._is_sealed = False
+
+    def __repr__(self) -> str:
+        return f"<Recording of {len(self.commands)} commands>"
 
     def seal(self) -> None:
         """Nothing more is written down. Every act that comes later raises that its attempt is over."""

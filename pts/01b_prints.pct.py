@@ -42,6 +42,7 @@ from time import time
 from typing import Any
 
 from netrun.books import Holder
+from netrun.core import brief
 from netrun.packets import Epoch
 
 # %% [markdown]
@@ -88,6 +89,8 @@ class LogEntry:
     epoch_id: str
     node_name: str
     message: str
+
+    __repr__ = brief
 
 
 # %%
@@ -150,6 +153,11 @@ class NodeLog:
             printed, holder.printed = holder.printed, None
             if printed is not None:
                 self.add(time(), holder.epoch._number, printed.getvalue())
+
+    def last(self, most: int) -> list[tuple[float, int, str]]:
+        """The last lines, as they are kept."""
+        with self._lock:
+            return list(self.lines or ())[-most:]
 
     def entries(self, number: int | None = None) -> list[LogEntry]:
         """The lines, oldest first; of one epoch, if its number is given."""
@@ -266,6 +274,11 @@ def _log_here() -> NodeLog | None:
 #|exporti
 _INSTALLING = RLock()
 _SPARE: list[Stdout] = []  # kept for ever: `print` only borrows what it writes to, so no stand-in may vanish under it
+
+
+def installing() -> RLock:
+    """Within this, nobody else puts a stand-in in, or takes one out."""
+    return _INSTALLING
 
 
 def _put_in(there: Any) -> Stdout:

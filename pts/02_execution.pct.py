@@ -318,6 +318,9 @@ class Agenda:
         self.room_made: deque[Task] = deque()  # from any thread: tasks whose limits may answer otherwise now
         self._numbers = count()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self.running)} attempts running, {len(self.waiting_retries())} to be retried>"
+
     @property
     def is_held(self) -> bool:
         """Whether nothing begins now: the net is paused, or what runs is to end first."""

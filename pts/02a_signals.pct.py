@@ -469,7 +469,7 @@ net.start()
 """
 ended = subprocess.run([sys.executable, "-c", SCRIPT + STUBBORN], capture_output=True, text=True, timeout=60)
 print(ended.stdout, ended.stderr.splitlines()[0], "...", ended.stderr.splitlines()[-1], sep="\n")
-assert ended.stdout == "not now\n" and ended.stderr.rstrip().endswith("KeyboardInterrupt")
+assert "not now" in ended.stdout and "KeyboardInterrupt" in ended.stderr.splitlines()[-1]
 
 # %% [markdown]
 # A handler of your own is asked each time, before netrun raises, and is there again at the end. If it raises an exception

@@ -36,7 +36,16 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from netrun.books import Lazy
-from netrun.core import ConfigError, NetrunRuntimeError, NetStateError, NodeConfig, WorkerDied, WorkerException, _told
+from netrun.core import (
+    ConfigError,
+    NetrunRuntimeError,
+    NetStateError,
+    NodeConfig,
+    WorkerDied,
+    WorkerException,
+    _told,
+    brief,
+)
 from netrun.driver import Host, is_async, tell
 from netrun.execution import Ending, Outcome
 from netrun.ledger import Ledger
@@ -147,6 +156,8 @@ class DeadLetterEntry:
     reason: str = "failed"
     value_funcs: dict[str, Callable[[], Any]] = field(default_factory=dict)
     redriven: bool = False
+
+    __repr__ = brief
 
     def salvo(self, values: Mapping[str, Iterable[Any]] | None = None) -> dict[str, list[Any]]:
         """What to put back at which port; `values` in place of the old ones. Raises `NetStateError` for values that
@@ -458,6 +469,10 @@ class DeadLetterQueue:
         self._file = LetterFile(file_path) if mode == "file" and file_path is not None else None
         self._entries: list[DeadLetterEntry] = self._file.read() if self._file is not None else []
 
+    def __repr__(self) -> str:
+        where = {"memory": "in memory", "file": "in memory and on disk", "callback": "handed to a callback"}[self.mode]
+        return f"<DeadLetterQueue: {len(self)} {'entry' if len(self) == 1 else 'entries'}, {where}>"
+
     def add(self, entry: DeadLetterEntry) -> None:
         """Take an entry in. On disk before this returns, in file mode; a disk that takes nothing is warned of, and the
         entry is kept in memory. Raises what the callback raises."""
@@ -544,6 +559,8 @@ class DeadLetterQueue:
             self.error = None
 
 
+# %%
+#|exporti
 def check_queue(mode: str, file_path: Any, callback: Any, limit: Any) -> None:
     """Raise `ConfigError` unless a dead letter queue can be made of these."""
     if mode not in _MODES:
@@ -572,6 +589,7 @@ class Aftermath:
 
     def __init__(self, ledger: Ledger, queue: DeadLetterQueue, error_callback: Callable[..., Any] | None) -> None:
         self._ledger, self._queue, self._error_callback = ledger, queue, error_callback
+        self.heard: list[Callable[[BaseException, str, str], object]] = []  # who else hears of it; these do not raise
 
     async def __call__(self, host: Host, failed: Outcome, at: datetime) -> BaseException | None:
         """Write the dead letter and call the error callback. Returns what interrupts, if one of them raised that."""
@@ -585,6 +603,8 @@ class Aftermath:
             where = f"error_callback, for epoch {epoch_id} of node {task.node_name!r}"
             told = await tell(host, self._error_callback, error, task.node_name, epoch_id, what=where, error=error)
             interrupts.append(told)
+            for hear in list(self.heard):
+                hear(error, task.node_name, epoch_id)
         return next((interrupt for interrupt in interrupts if interrupt is not None), None)
 
     def _bury(self, failed: Outcome, at: datetime) -> None:

@@ -59,6 +59,7 @@ from netrun.values import PacketValueStore
 # %%
 #|exporti
 _PLAIN = {bytes, str, int, float, bool, type(None)}
+REDUCERS: dict[type, Callable[[Any], Any]] = {}  # of what is pickled otherwise here than by other picklers
 
 
 def to_bytes(things: Sequence[Any]) -> bytes:
@@ -82,7 +83,8 @@ def _pickler() -> Any:
         make, facts = reduce_code(code)
         return make, tuple(code.co_filename if isinstance(it, str) and it == "<dynamic-code>" else it for it in facts)
 
-    return type("Pickler", (cloudpickle.Pickler,), {"dispatch_table": table.new_child({CodeType: with_its_file})})
+    REDUCERS[CodeType] = with_its_file
+    return type("Pickler", (cloudpickle.Pickler,), {"dispatch_table": table.new_child(REDUCERS)})
 
 
 def _is_picklable(thing: Any) -> bool:

@@ -36,7 +36,7 @@ from weakref import finalize
 
 from netrun_sim import PacketNotFoundError
 
-from netrun.core import ConfigError, check_size
+from netrun.core import ConfigError, brief, check_size
 from netrun.history import HistoryEntry, HistoryFile, Recorder, read_entries
 
 # %% [markdown]
@@ -59,15 +59,18 @@ class TimelineRow(NamedTuple):
     ended: datetime
     verdict: str
 
+    def __repr__(self) -> str:
+        where = "" if self.worker is None else f" in {self.worker}"
+        taken = (self.ended - self.begun).total_seconds() * 1000
+        return (
+            f"<TimelineRow {self.begun.isoformat()}: {self.node} {self.epoch}, attempt {self.attempt}{where}, "
+            f"{self.verdict} after {taken:.3f} ms>"
+        )
+
 
 # %%
 #|exporti
-def timeline_of(entries: Iterable[HistoryEntry]) -> list[TimelineRow]:
-    """The attempts among some entries, in the order in which they ended."""
-    return [_row(entry.data) for entry in entries if entry.entry_type == "epoch"]
-
-
-def _row(data: dict[str, Any]) -> TimelineRow:
+def row_of(data: dict[str, Any]) -> TimelineRow:
     begun, ended = datetime.fromisoformat(data["begun"]), datetime.fromisoformat(data["ended"])
     node, epoch, attempt, worker = (data[name] for name in ("node_name", "epoch_id", "attempt", "worker"))
     return TimelineRow(node, epoch, attempt, worker, begun, ended, data["verdict"])
@@ -124,7 +127,11 @@ class Lineage:
     epochs: dict[str, tuple[str, list[str]]]
     is_whole: bool
 
+    __repr__ = brief
 
+
+# %%
+#|exporti
 def lineage_of(entries: Iterable[HistoryEntry], packet_id: str, is_there: bool = False) -> Lineage:
     """The lineage of a packet. `is_there`: it is in the net, even if no entry knows it. Raises `PacketNotFoundError`."""
     ways = Ways(entries)
@@ -191,7 +198,7 @@ class _Trace:
     """The events of a trace."""
 
     def __init__(self, entries: list[HistoryEntry]) -> None:
-        attempts = _one_at_a_time([(_row(entry.data), entry.data) for entry in entries if entry.entry_type == "epoch"])
+        attempts = one_at_a_time([(row_of(entry.data), entry.data) for entry in entries if entry.entry_type == "epoch"])
         self._start = attempts[0][0].begun if attempts else None
         self._processes: dict[str, int] = {}
         self._threads: dict[tuple[str, str], list[list[Any]]] = defaultdict(list)  # each a number, and when it is free
@@ -265,7 +272,7 @@ class _Trace:
         self.events.append({**event, **more, "pid": at.process, "tid": at.thread})
 
 
-def _one_at_a_time(attempts: list[tuple[TimelineRow, dict[str, Any]]]) -> list[tuple[TimelineRow, dict[str, Any]]]:
+def one_at_a_time(attempts: list[tuple[TimelineRow, dict[str, Any]]]) -> list[tuple[TimelineRow, dict[str, Any]]]:
     """Attempts by their begin. A worker does one at a time, and has begun the next one before the net has dealt with what
     the last one brought; so that one ends there."""
     attempts = sorted(attempts, key=lambda pair: pair[0].begun)
@@ -432,7 +439,19 @@ class EventHistory:
 
     def attempts(self) -> list[TimelineRow]:
         """The attempts among them, see `Net.timeline`."""
-        return timeline_of(self.get_entries())
+        from json import loads
+
+        with self._guard():
+            lines = self._recorder.attempts()
+        return [row_of(loads(line)) for line in lines]
+
+    def _told_attempts(self) -> list[dict[str, Any]]:
+        """What is told of each attempt, of those in the file too."""
+        from json import loads
+
+        with self._guard():
+            lines = self._recorder.attempts_on_file()
+        return [loads(line) for line in lines]
 
     def to_frame(self) -> Any:
         """All entries as a `pandas.DataFrame`: a row each, a column for each field and each thing that `data` names. Raises

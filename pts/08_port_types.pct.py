@@ -24,6 +24,7 @@
 # | `{"class": Order, "isinstance": False}` | exactly an `Order`, nothing derived from it |
 # | `{"class": Order, "subclass": True}` | a class: `Order`, or one derived from it |
 # | `list[int]`, `int \| None`, `Literal["a", "b"]`, a protocol | as `typing` has it; of a generic the origin is checked: `list` |
+# | `IO[str]`, `TextIO`, `BinaryIO` | everything: files are no instances of these |
 # | `None` | everything: no check |
 #
 # In a table, `"class"` may be text too. So a spec of text and tables can be written in TOML.
@@ -44,7 +45,7 @@ from typing import Any, NamedTuple
 
 from netrun_sim import InputPortNotFoundError, OutputPortNotFoundError
 
-from netrun.core import ConfigError, GraphError, GraphFinding, unknown_name
+from netrun.core import ConfigError, GraphError, GraphFinding, told_type, unknown_name
 from netrun.ledger import Ledger
 from netrun.routing import Door, Wire
 
@@ -116,12 +117,7 @@ class PortSpec:
         return any(kind.takes(value) for kind in self.kinds)
 
     def __str__(self) -> str:
-        spec = self.spec
-        if isinstance(spec, dict):
-            name = getattr(spec["class"], "__name__", spec["class"])
-            exactly = "" if spec.get("isinstance", True) else "exactly "
-            return f"a class derived from {name}" if spec.get("subclass") else f"{exactly}{name}"
-        return spec.__name__ if type(spec) is type else str(spec)
+        return told_type(self.spec)
 
 
 def port_type(spec: Any) -> PortSpec | None:
@@ -165,6 +161,9 @@ def _of_table(table: dict[str, Any]) -> One:
     return One("subclass" if subclass else "exact", what) if subclass or exact else One("instance", what)
 
 
+_NOMINAL = (typing.IO, typing.TextIO, typing.BinaryIO)  # which no file derives from
+
+
 def _kinds(spec: Any) -> Iterable[One]:
     """The kinds of values that a class, a name or something of `typing` stands for."""
     if isinstance(spec, str):
@@ -173,7 +172,7 @@ def _kinds(spec: Any) -> Iterable[One]:
         if spec in ("None", "Any"):
             return _kinds(None if spec == "None" else Any)
         return [One("instance", getattr(_known(spec), "__name__", spec))]  # "IOError" is another name of OSError
-    if spec is Any or spec is object:
+    if any(spec is each for each in (Any, object, *_NOMINAL)):
         return [One("any")]
     if spec is None:
         return [One("instance", type(None))]

@@ -51,7 +51,7 @@
 #|export
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
@@ -60,8 +60,10 @@ from math import inf
 from threading import TIMEOUT_MAX, Condition, RLock, Thread
 from typing import Any, TypeVar
 
-from netrun.core import NetNotPausedError, NetStateError, NodeExecutionFailed, check_number
+from netrun.books import Counts
+from netrun.core import NetNotPausedError, NetStateError, NodeExecutionFailed, brief, check_number
 from netrun.driver import Driver, Host, ThreadHost, finish, is_cancelled, raise_first, run_now
+from netrun.execution import Engine, Retry
 from netrun.signals import Guard
 
 
@@ -440,19 +442,24 @@ class Background(Hosting):
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(driver)
-        self._serves = False  # whether it runs until it is stopped
+        self._is_serving = False  # whether it runs until it is stopped
         self._kept: list[BaseException] = []  # what went wrong and was not raised yet
+
+    @property
+    def serves(self) -> bool:
+        """Whether it runs in the background until it is stopped."""
+        return self._is_serving
 
     def start_threaded(self) -> None:
         """Run in the background until stopped. Where that goes on already, but paused: lift the pause."""
         self._signalled = False
         with self.quick.up():
             with self._lock:
-                if self._serves and self._engine.paused_by is not None and not self._stop_asked:
+                if self._is_serving and self._engine.paused_by is not None and not self._stop_asked:
                     self.resume()
                     return
                 self._claim("start", lifts_pause=True)
-                self._serves = True
+                self._is_serving = True
             self._in_background(lambda host: self._run(host, self._serve, closes=False))
 
     def _may_step(self) -> bool:
@@ -478,7 +485,7 @@ class Background(Hosting):
                 return
             self._engine.resume()
             self._driver.guard.strikes = 0  # the next signal pauses it again
-            if self._serves:
+            if self._is_serving:
                 self.state, self.error = NetState.RUNNING, None
         self.wake()
 
@@ -493,7 +500,7 @@ class Background(Hosting):
         try:
             thread.start()
         except BaseException:
-            self._serves = False
+            self._is_serving = False
             self.state = NetState.PAUSED
             self._release()
             raise
@@ -504,7 +511,7 @@ class Background(Hosting):
         except BaseException as error:
             self._kept.append(error)
         finally:
-            self._serves = False
+            self._is_serving = False
             self._release()
 
     async def _serve(self, host: Host) -> int:
@@ -534,7 +541,7 @@ class Background(Hosting):
             return True
 
     def _who_drives(self) -> str:
-        if not self._serves:
+        if not self._is_serving:
             return super()._who_drives()
         return "it does so in the background" + (": resume() it" if self._engine.paused_by is not None else "")
 
@@ -549,11 +556,14 @@ def _seconds(timeout: Any) -> float | None:
 
 
 # %%
-#|export
+#|exporti
 class Control(Background):
     """The verbs of a net over its driver. See the top of this chapter."""
 
     STOP_WAIT = 30.0  # seconds that stop() waits for a run elsewhere
+
+    def __repr__(self) -> str:
+        return f"<Control {self.state.name}: {len(self._engine.running)} epochs running>"
 
     def start(self) -> None:
         """Run until nothing more can happen, or until paused. Raises `NodeExecutionFailed` when a node gave up, and
@@ -683,6 +693,8 @@ class NodeStatus:
     failed: int = 0
     cancelled: int = 0
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True)
 class NetStatus(NodeStatus):
@@ -699,26 +711,35 @@ class NetStatus(NodeStatus):
     nodes: dict[str, NodeStatus] = field(default_factory=dict)
     pools: dict[str, Any] = field(default_factory=dict)  # of name to `PoolStatus`
 
+    __repr__ = brief
+
 
 # %%
-#|export
+#|exporti
+def node_statuses(engine: Engine, retries: Iterable[Retry], counts: Mapping[str, Counts]) -> dict[str, NodeStatus]:
+    """The status of each node, of these retries and counts."""
+    retrying = Counter(retry.attempt.task.node_name for retry in retries)
+    return {
+        name: NodeStatus(
+            max(0, its.live - retrying[name]),
+            its.startable,
+            retrying[name],
+            its.waiting_packets,
+            its.finished,
+            failed := engine.tasks[name].failed,
+            its.cancelled - failed,
+        )
+        for name, its in counts.items()
+    }
+
+
+# %%
+#|exporti
 def status_of(control: Control) -> NetStatus:
     """What a net is doing now. From any thread."""
-    engine, ledger = control._engine, control._engine.ledger
+    engine = control._engine
     rises, was_at_rest = control._rises, control._is_at_rest()
-    retrying = Counter(retry.attempt.task.node_name for retry in engine.waiting_retries())
-    nodes = {
-        name: NodeStatus(
-            max(0, counts.live - retrying[name]),
-            counts.startable,
-            retrying[name],
-            counts.waiting_packets,
-            counts.finished,
-            failed := engine.tasks[name].failed,
-            counts.cancelled - failed,
-        )
-        for name, counts in ledger.counts().items()
-    }
+    nodes = node_statuses(engine, engine.waiting_retries(), engine.ledger.counts())
     sums: dict[str, Any] = {name: sum(getattr(node, name) for node in nodes.values()) for name in NodeStatus.__slots__}
     with control._lock:
         state, paused_by = control.state, engine.paused_by

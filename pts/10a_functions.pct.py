@@ -16,12 +16,12 @@
 # |---|---|
 # | a parameter | an input port of that name; with a default the port is optional |
 # | `x: Annotated[list[int], Batch(5)]` | a port of which five packets are taken together; `list[int]` is one packet |
-# | `ctx: NodeExecutionContext` | no port: it gets the context |
+# | `ctx: NodeExecutionContext`, or `... \| None` | no port: it gets the context |
 # | `-> int`, or nothing | the output port `out` |
 # | `-> None` | no output port |
 # | `-> Outputs["left", "right"]` | these output ports |
 # | `-> SplitOutputs`, a NamedTuple or TypedDict with such a name; `-> Outputs[Pair]` | an output port for each field |
-# | `yield`, `-> Iterator[int]` | each value is a packet of its own |
+# | `yield`, `-> Iterator[int]`, `-> Iterator[Outputs["left", "right"]]` | each value is a packet of its own; a `return` with a value sends nothing |
 # | type hints | port types |
 #
 # `return Skip` sends nothing, `return None` sends None.
@@ -31,6 +31,7 @@
 
 # %%
 #|export
+import builtins
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -38,12 +39,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from types import CoroutineType, UnionType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType, SimpleNamespace, UnionType
 from typing import (
     Annotated,
     Any,
     Final,
     NamedTuple,
+    Never,
+    NewType,
     NoReturn,
     Union,
     get_args,
@@ -55,7 +58,7 @@ from typing import (
 from netrun_sim import MaxSalvos, PacketCount, Port, PortState, SalvoCondition, SalvoConditionTerm
 
 from netrun.context import AsyncNodeExecutionContext, NodeExecutionContext
-from netrun.core import ConfigError, ExpressionError
+from netrun.core import ConfigError, ExpressionError, told_type
 from netrun.driver import is_async, is_generator
 from netrun.paths import loaded
 from netrun.port_types import port_type
@@ -143,10 +146,19 @@ class Outputs(dict[str, Any]):
         return Declared(ports if isinstance(ports, tuple) else (ports,))
 
 
-class Declared(NamedTuple):
+class Declared:
     """What stands in the brackets of `Outputs[...]`."""
 
-    ports: tuple[Any, ...]
+    def __init__(self, ports: tuple[Any, ...]) -> None:
+        self.ports = ports
+
+    def __repr__(self) -> str:
+        return f"Outputs[{', '.join(repr(port) if isinstance(port, str) else told_type(port) for port in self.ports)}]"
+
+    def __or__(self, other: Any) -> Any:
+        return Union[self, other]  # noqa: UP007
+
+    __ror__ = __or__
 
 
 # %%
@@ -161,8 +173,8 @@ assert Outputs(left=1) == {"left": 1} and Outputs["left", "right"].ports == ("le
 # %% [markdown]
 # ## What hints mean
 #
-# Annotations may be text (`from __future__ import annotations`, names that come later in the module, classes of the
-# function around it). A name that is imported for type checkers only stands for any class of that name.
+# Annotations may be text, or hold some (`from __future__ import annotations`, names that come later in the module, classes of
+# the function around it). A name that is imported for type checkers only stands for any class of that name.
 
 
 # %%
@@ -187,37 +199,84 @@ def label(func: Any) -> str:
     return f"{name} ({code.co_filename.rpartition('/')[2]}, line {code.co_firstlineno})" if code else str(name)
 
 
-def _surroundings(bare: Any, names: Mapping[str, Any]) -> dict[str, Any]:
-    """The names that the annotations of a function may use besides its module's."""
-    found = dict(names)
-    cells = zip(
-        getattr(getattr(bare, "__code__", None), "co_freevars", ()),
-        getattr(bare, "__closure__", None) or (),
-        strict=False,
-    )
-    for name, cell in cells:
-        try:
-            found[name] = cell.cell_contents
-        except ValueError:  # nothing is in it yet
-            continue
-    return found
+class Unknown(NewType):
+    """A name that leads to nothing, or an attribute of it: as a port type, any class of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, name)
+
+    def __getattr__(self, name: str) -> "Unknown":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Unknown(name)
+
+    def __getitem__(self, inner: Any) -> "Unknown":
+        return self
+
+    def __reduce__(self) -> Any:
+        return Unknown, (self.__name__,)
+
+
+class _Names(dict[str, Any]):
+    """The names that the annotations of a function may use, besides its module's."""
+
+    def __init__(self, bare: Any, names: Mapping[str, Any]) -> None:
+        super().__init__(names)
+        self.globals = getattr(bare, "__globals__", {})
+        self.update({each.__name__: each for each in getattr(bare, "__type_params__", ())})
+        cells = zip(
+            getattr(getattr(bare, "__code__", None), "co_freevars", ()),
+            getattr(bare, "__closure__", None) or (),
+            strict=False,
+        )
+        for name, cell in cells:
+            try:
+                self[name] = cell.cell_contents
+            except ValueError:  # nothing is in it yet
+                continue
+
+    def __missing__(self, name: str) -> Unknown:
+        if name in self.globals or hasattr(builtins, name):
+            raise KeyError(name)
+        return Unknown(name)
 
 
 def _meaning(func: Any, annotation: Any, where: str, names: Mapping[str, Any]) -> Any:
-    """What an annotation stands for. A name that leads to nothing stands for itself."""
-    if not isinstance(annotation, str):
-        return annotation
-    bare = _bare(func)
+    """What an annotation stands for, the text in it too."""
+    known = _Names(_bare(func), names)
     try:
-        return eval(annotation, getattr(bare, "__globals__", {}), _surroundings(bare, names))
+        holder = SimpleNamespace(__annotations__={"it": annotation})
+        hint = get_type_hints(holder, known.globals, known, include_extras=True)["it"]
     except Exception as error:
-        last = annotation.strip().rpartition(".")[2]
-        if isinstance(error, (NameError, AttributeError)) and all(map(str.isidentifier, annotation.strip().split("."))):
-            return last
+        if isinstance(error, AttributeError) and all(map(str.isidentifier, str(annotation).strip().split("."))):
+            return annotation.strip().rpartition(".")[2]  # what a module has for type checkers only
         raise ConfigError(
             f"{label(func)}: the annotation {annotation!r} of {where} cannot be read: {error}. Define or import what it "
             "names where the function is."
         ) from error
+    return hint.__name__ if isinstance(hint, Unknown) else hint
+
+
+def _peeled(hint: Any) -> tuple[Any, list[Any]]:
+    """A hint without its `Annotated` and `| None`; and what stood beside it, None for the latter."""
+    beside: list[Any] = []
+    while True:
+        if get_origin(hint) is Annotated:
+            beside += hint.__metadata__
+            hint = get_args(hint)[0]
+            continue
+        others = [each for each in get_args(hint) if each is not type(None)]
+        if get_origin(hint) not in (Union, UnionType) or len(others) != 1:
+            return hint, beside
+        beside.append(None)
+        hint = others[0]
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """A hint and all that is in it."""
+    yield hint
+    for each in get_args(hint):
+        yield from _parts(each)
 
 
 # %% [markdown]
@@ -304,6 +363,10 @@ def read(func: Any, names: Mapping[str, Any] | None = None) -> Reading:
     for parameter in signature.parameters.values():
         hint = _meaning(func, parameter.annotation, f"parameter {parameter.name!r}", names or {})
         if _is_context(hint):
+            if context is not None:
+                raise ConfigError(
+                    f"{label(func)}: {context!r} gets the context already, and {parameter.name!r} would too."
+                )
             context = parameter.name
         else:
             inputs[parameter.name] = _input(func, parameter, hint)
@@ -333,25 +396,25 @@ def signature_of(func: Any) -> inspect.Signature:
 # %%
 #|exporti
 def _is_context(hint: Any) -> bool:
-    contexts = (NodeExecutionContext, AsyncNodeExecutionContext)
-    return any(hint is each or (isinstance(hint, str) and hint == each.__name__) for each in contexts)
+    inner, _ = _peeled(hint)
+    name = getattr(inner, "__name__", inner) if isinstance(inner, (str, Unknown)) else None
+    return any(inner is each or name == each.__name__ for each in (NodeExecutionContext, AsyncNodeExecutionContext))
 
 
 def _input(func: Any, parameter: inspect.Parameter, hint: Any) -> Input:
     is_required = parameter.default is parameter.empty
-    if parameter.name == "ctx" and hint is parameter.empty:
+    if (parameter.name == "ctx" and hint is parameter.empty) or any(map(_is_context, _parts(hint))):
         raise ConfigError(
-            f"{label(func)}: is `ctx` the context? Annotate it as `ctx: NodeExecutionContext`; with another annotation, `Any` "
-            "for example, it is an input port."
+            f"{label(func)}: is `{parameter.name}` the context? Annotate it as `{parameter.name}: NodeExecutionContext`; with "
+            "another annotation, `Any` for example, it is an input port."
         )
-    metadata = getattr(hint, "__metadata__", ()) if get_origin(hint) is Annotated else (hint,)
-    batches: list[Any] = [each for each in metadata if isinstance(each, Batch) or each is Batch]
-    if not batches:
+    inner, beside = _peeled(hint)
+    batches: list[Any] = [each for each in beside if isinstance(each, Batch)]
+    if not any(each is Batch or isinstance(each, Batch) for each in _parts(hint)):
         return Input(hint, is_required, None)
-    inner = (get_args(hint) or (None,))[0]
     origin = get_origin(inner) or inner
     is_list = isinstance(origin, type) and issubclass(list, origin) and origin is not object
-    if len(batches) > 1 or batches[0] is Batch or not is_list:
+    if len(batches) != 1 or not is_list:
         raise ConfigError(
             f"{label(func)}: parameter {parameter.name!r} with a Batch gets a list: annotate it as "
             "Annotated[list[int], Batch(5)], with the type of your values and your number."
@@ -366,7 +429,7 @@ def _outputs(func: Any, annotation: Any, names: Mapping[str, Any]) -> tuple[dict
     hint = func if isinstance(func, type) else _meaning(func, annotation, "what it returns", names)
     if is_generator(func):
         hint = _yielded(func, hint)
-    elif hint is None or hint is type(None) or hint is NoReturn or hint == "None":
+    elif any(hint is nothing for nothing in (type(None), NoReturn, Never)):
         return {}, False
     declared = _declared(func, hint)
     return ({"out": hint}, False) if declared is None else (declared, True)
@@ -381,19 +444,30 @@ def _yielded(func: Any, hint: Any) -> Any:
     if not isinstance(origin, type) or not (issubclass(kind, origin) or issubclass(origin, kind)):
         raise ConfigError(
             f"{label(func)}: it yields, so it is annotated as `-> {kind.__name__}[...]` with the type of one value, or not "
-            f"at all; not as {getattr(hint, '__name__', hint)}."
+            f"at all; not as {told_type(hint)}."
         )
     return (get_args(hint) or (Any,))[0]
 
 
 def _declared(func: Any, hint: Any) -> dict[str, Any] | None:
     """The ports that were declared as several, or None."""
-    if hint is Outputs:
+    inner, beside = _peeled(hint)
+    if any(each is Outputs for each in _parts(hint)):
         raise ConfigError(f'{label(func)}: name the outputs: `-> Outputs["left", "right"]`.')
-    if isinstance(hint, type) and hint.__name__.endswith("Outputs"):
-        return _fields(hint)
-    if not isinstance(hint, Declared):
+    is_named = isinstance(inner, type) and inner.__name__.endswith("Outputs")
+    if not is_named and not any(isinstance(each, Declared) for each in _parts(hint)):
         return None
+    found = _fields(inner) if is_named else _named(func, inner) if isinstance(inner, Declared) else {}
+    if found == {} or (found and None in beside):
+        raise ConfigError(
+            f"{label(func)}: several outputs are declared alone, not within something else, and without `| None`: where "
+            "nothing is to be sent, return Skip."
+        )
+    return found
+
+
+def _named(func: Any, hint: Declared) -> dict[str, Any]:
+    """The ports that are named in the brackets of `Outputs[...]`."""
     found = _fields(hint.ports[0]) if len(hint.ports) == 1 else None
     if found is not None:
         return found
@@ -436,6 +510,11 @@ def upwards(start, count: int = 3) -> Iterator[int]:
     yield start
 
 
+def hinted(order: "Order | None", ctx: NodeExecutionContext | None = None) -> "list[Nowhere]": ...  # noqa: F821
+
+
+reading = read(hinted)
+print(reading.inputs["order"].hint, reading.context, reading.outputs)
 reading = read(split)
 assert reading.inputs == {"number": (int, True, None), "names": (str, False, 2)} and reading.context == "ctx"
 assert reading.outputs == {"left": int, "right": str}
@@ -449,9 +528,11 @@ def counts(start) -> int:
 
 def batched(numbers: Annotated[int, Batch(2)]): ...
 def unnamed(x) -> Outputs: ...
+def perhaps(x) -> Outputs["left", "right"] | None: ...  # noqa: F821
+def contexts(x, all: list[NodeExecutionContext]): ...
 
 
-for bad in [starred, counts, batched, unnamed, max, 3]:
+for bad in [starred, counts, batched, unnamed, perhaps, contexts, max, 3]:
     try:
         read(bad)
     except ConfigError as error:
@@ -528,13 +609,15 @@ class Body:
         required = [port for port, each in reading.inputs.items() if each.is_required]
         self._needed = frozenset(required if when is not None else ())
         self._is_plain = not (self._context or self._batches or self._needed)
+        # a generator may be a value, but not where a wrapper has hidden that the function is one
+        is_hidden = is_generator(_bare(self.func)) and not is_generator(self.func)
+        self._unused = (CoroutineType, GeneratorType, AsyncGeneratorType) if is_hidden else (CoroutineType,)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "func": _by_path(self.func)}
+        return {**self.__dict__, "func": by_path(self.func)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        func = state["func"]
-        self.__dict__.update(state, func=func.find() if isinstance(func, _Path) else func)
+        self.__dict__.update(state, func=at_path(state["func"]))
 
     def __repr__(self) -> str:
         return f"<node function of {self._name}>"
@@ -557,9 +640,13 @@ class Body:
         if result is Skip:
             return ()
         kind = type(result)
-        if kind is CoroutineType:
-            result.close()
-            raise TypeError(f"{self._name} returned a coroutine, which nobody has awaited: make it an `async def`.")
+        if kind in self._unused:
+            way = "make it an `async def`"
+            if hasattr(self.func, "__wrapped__"):
+                way = "let what wraps the function be one of its kind, with `await`, `yield from` or `async for`"
+            if kind is not AsyncGeneratorType:
+                result.close()
+            raise TypeError(f"what {self._name} returned, of type {kind.__name__}, is used by nobody: {way}.")
         if self._only is not None:
             if kind is Outputs:
                 raise TypeError(
@@ -599,27 +686,35 @@ def _declaration(outputs: Outputs) -> str:
 
 # %%
 #|exporti
-class _Path(NamedTuple):
-    """Where a decorated function is."""
+class Hidden(NamedTuple):
+    """Where a decorated function is: the node at `name` of a module or an object stands for it."""
 
-    module: str
+    holder: Any
     name: str
 
     def find(self) -> Any:
         """The function."""
-        found: Any = import_module(self.module)
+        found = import_module(self.holder) if isinstance(self.holder, str) else self.holder
         for part in self.name.split("."):
             found = getattr(found, part)
         return found._func
 
 
-def _by_path(func: Any) -> Any:
+def by_path(func: Any) -> Any:
     """A function, or where it is if a decorator took its place there: pickle would look for it in vain."""
-    module, name = getattr(func, "__module__", None), getattr(func, "__qualname__", None)
-    if not isinstance(module, str) or not isinstance(name, str) or module == "__main__":
+    name = getattr(func, "__qualname__", None)
+    if isinstance(func, MethodType):
+        holder, name, there = func.__self__, func.__name__, getattr(func.__self__, func.__name__, None)
+    elif not isinstance(name, str) or func.__module__ == "__main__":
         return func
-    there = loaded(f"{module}.{name}")
-    return _Path(module, name) if isinstance(there, Decorated) and there._func is func else func
+    else:
+        holder, there = func.__module__, loaded(f"{func.__module__}.{name}")
+    return Hidden(holder, name) if isinstance(there, Decorated) and there._func == func else func
+
+
+def at_path(func: Any) -> Any:
+    """The function that `by_path` was given."""
+    return func.find() if isinstance(func, Hidden) else func
 
 
 # %% [markdown]

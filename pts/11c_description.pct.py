@@ -22,7 +22,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from netrun.core import NetConfig, NodeConfig
+from netrun.core import NetConfig, NodeConfig, brief
 from netrun.expressions import Misread
 
 # %% [markdown]
@@ -42,6 +42,8 @@ class PortDefinition:
     slots: int | None = None
     type: str | dict[str, Any] | None = None
 
+    __repr__ = brief
+
 
 @dataclass(slots=True)
 class ConditionDefinition:
@@ -50,6 +52,8 @@ class ConditionDefinition:
     when: str
     ports: dict[str, int | None] | None = None
     max_salvos: int | None = None
+
+    __repr__ = brief
 
 
 @dataclass(slots=True)
@@ -69,6 +73,8 @@ class NodeDefinition:
     options: dict[str, Any] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
 
+    __repr__ = brief
+
 
 @dataclass(slots=True)
 class EdgeDefinition:
@@ -77,6 +83,8 @@ class EdgeDefinition:
     source: tuple[str, str]
     target: tuple[str, str]
     meta: dict[str, Any] = field(default_factory=dict)
+
+    __repr__ = brief
 
 
 @dataclass

@@ -319,7 +319,7 @@ class Options(Tables):
 def _as_text(message: str) -> str:
     """What a check says, in the words of a text."""
     text = message.replace("True or False", "true or false").replace("=True", " = true").removesuffix(".")
-    return text.replace(", or None,", ",").replace(", not None", ", and is missing")
+    return text.replace(", or None,", ",").replace(" or None,", " or false,").replace(", not None", ", and is missing")
 
 
 def _stand_in(name: str, value: Any) -> Any:
@@ -328,7 +328,7 @@ def _stand_in(name: str, value: Any) -> Any:
 
 
 def _check_net(**options: Any) -> None:
-    NetConfig(**options).check()
+    NetConfig(**options).verify()
 
 
 def _check_dead_letters(queue: Any = "memory", path: Any = None, callback: Any = None, limit: Any = None) -> None:

@@ -58,6 +58,7 @@ from netrun.core import (
     ImportPathError,
     NetConfig,
     NodeConfig,
+    brief,
 )
 from netrun.driver import are_same
 from netrun.description import (
@@ -637,6 +638,8 @@ class NetDefinition(Description):
     file: str | None = field(default=None, compare=False)
     given: Mapping[Path, Any] = field(default_factory=dict, repr=False, compare=False)
     missing: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
+
+    __repr__ = brief
 
     @classmethod
     def from_toml(cls, text: str, file: str | None = None, given: Mapping[Path, Any] | None = None) -> Self:

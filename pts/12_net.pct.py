@@ -20,12 +20,14 @@
 #|export
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from netrun_sim import Graph
 
+from netrun.checks import check_graph
 from netrun.control import Control, NetState, NetStatus, status_of
 from netrun.core import ConfigError, NetConfig, NodeConfig, NodeExecutionFailed, unknown_name, write_ref
 from netrun.driver import Driver, MonotonicClock, Stage, is_async, is_generator
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from netrun.autosave import Autosave
     from netrun.dsl import NetDefinition
     from netrun.flows import Flow
+    from netrun.progress import Progress
+    from netrun.why import Blockage, Explanation
 
 # %% [markdown]
 # ## Names of ports
@@ -59,7 +63,8 @@ if TYPE_CHECKING:
 class PortNames:
     """The ports of a net by name: inputs, and output ports without an edge."""
 
-    def __init__(self, doors: Mapping[str, Door]) -> None:
+    def __init__(self, doors: Mapping[str, Door], exposed: Mapping[str, tuple[str, str]] | None = None) -> None:
+        self._exposed = exposed or {}  # names that a flow has given to inputs
         self._inputs = {
             write_ref(door.node_name, port): (door.node_name, port) for door in doors.values() for port in door.gates
         }
@@ -87,6 +92,12 @@ class PortNames:
             raise ConfigError(unknown_name("unconnected output port", name, self._outlets))
         return self._outlets[name]
 
+    def refuse(self, word: str, given: Any, kind: str) -> NoReturn:
+        """What was given for a word of `run` is meant for a port of this name, if there is one."""
+        meant = [name for name, place in self._inputs.items() if place[1] == word]
+        way = f" The port of this name is given as {{{meant[0]!r}: values}}." if meant else ""
+        raise ConfigError(f"`{word}` of run takes {kind}, not {given!r:.200}.{way}")
+
     def input(self, name: str, alone: bool = False) -> tuple[str, str]:
         """The input port of this name, or `ConfigError`. `alone`: a port's name without its node will do."""
         if name in self._inputs:
@@ -95,6 +106,8 @@ class PortNames:
         free = [place for place in matches if place not in self._fed]
         if len(matches) == 1 or len(free) == 1:
             return (free or matches)[0]
+        if alone and not matches and name in self._exposed:
+            return self._exposed[name]
         if matches:
             nodes = ", ".join(repr(node_name) for node_name, _ in matches)
             raise ConfigError(
@@ -105,8 +118,8 @@ class PortNames:
 
 def _values(name: str, values: Any) -> list[Any]:
     """The values that are given for a port, or `ConfigError` where they are none."""
-    if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
-        raise ConfigError(f"the values for {name!r} must be given as a list or another iterable, not {values!r}.")
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes, Mapping)):
+        raise ConfigError(f"the values for {name!r} must be given as a list or another iterable, not {values!r:.200}.")
     return _listed(values)
 
 
@@ -166,13 +179,34 @@ def _queue(mode: Any, path: Any, callback: Any, limit: Any) -> DeadLetterQueue:
     return DeadLetterQueue("callback", path, mode, limit)
 
 
+def _named_rightly(init: Method[Self_, Parameters, None]) -> Method[Self_, Parameters, None]:
+    """The `__init__` of a net, which is made of one thing, and of options that there are."""
+
+    @wraps(init)
+    def checked(self: Self_, *things: Parameters.args, **options: Parameters.kwargs) -> None:
+        known: dict[str, Any] = getattr(init, "__kwdefaults__", {})
+        for name in options:
+            if name not in (*known, "graph"):
+                raise ConfigError(f"Net: {unknown_name('option', name, known)}")
+        if len(things) + ("graph" in options) != 1:
+            raise ConfigError(
+                f"a net is made of one thing, and {len(things)} were given: a Graph, a node or a Flow; of several, "
+                "write Net(Flow(a, b))."
+            )
+        init(self, *things, **options)
+
+    return cast(Method[Self_, Parameters, None], checked)
+
+
 class Nodes:
     """A net's graph, and what its nodes do."""
 
+    @_named_rightly
     def __init__(
         self,
         graph: "Graph | Flow | FunctionNode[..., Any]",
         *,
+        check: str | bool | None = "warn",
         consumed_packet_storage: bool = False,
         consumed_packet_storage_limit: int | None = None,
         packet_storage_path: str | os.PathLike[str] | None = None,
@@ -196,6 +230,7 @@ class Nodes:
         checkpoint_key: bytes | str | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> None:
+        check = check or False  # as a text has it
         self._config = NetConfig.of(locals())
         values = PacketValueStore(consumed_packet_storage, consumed_packet_storage_limit, packet_storage_path)
         assembly = None
@@ -205,10 +240,13 @@ class Nodes:
             assembly = assembled(graph)
             graph = assembly.graph
         self._graph = graph
+        self._exposed = {} if assembly is None else assembly.exposed
         self._definition: NetDefinition | None = None  # what it was built from, and what of
         self._built: dict[str, tuple[Any, ...]] = {}
         self._overridden: set[str] = set()
         self._ledger = Ledger(graph, values)
+        if check:
+            check_graph(graph, str(check))
         self._tasks = {name: Task(name, NodeConfig()) for name in self._ledger.doors}
         self._options = {name: task.config for name, task in self._tasks.items()}  # a task has them when it is its turn
         self._engine = Engine(self._ledger, self._tasks)
@@ -220,7 +258,8 @@ class Nodes:
         self._engine.judge = RetryPolicy()
         self._engine.on_error = on_error
         self._engine.max_epochs = max_epochs
-        self._driver.before_cancel = Aftermath(self._ledger, self._dead_letter_queue, error_callback)
+        self._aftermath = Aftermath(self._ledger, self._dead_letter_queue, error_callback)
+        self._driver.before_cancel = self._aftermath
         self._control = Control(self._driver)
         self._control.handles_signals = handle_signals
         if thread_pools or process_pools or executor_pools:
@@ -243,6 +282,7 @@ class Nodes:
         if assembly is not None:
             assembly.furnish(self)
         self._autosave: Autosave | None = None
+        self._progress: Progress | None = None  # of a run in the background
         if checkpoint_path is not None:
             from netrun.autosave import Autosave as Saver  # a chapter further on, which most nets do not need
 
@@ -525,6 +565,9 @@ class Net(Contents):
     """A graph that runs.
 
     graph: a `netrun_sim` graph, or what `@node` and `>>` make of functions. One that cannot be run raises `GraphError` with every finding.
+    check: what is done about what can never work in it, such as a condition that asks for more packets than its port has
+        slots for. "warn": one `GraphWarning` with all of it; "error": `GraphError`, and a warning of what only works with
+        values that are injected (a cycle that nothing starts); None: nothing. See the chapter on checks.
     consumed_packet_storage, consumed_packet_storage_limit: keep the values of consumed packets, and how many at the most
         (None: all); `value_store.get_consumed_value(id)` gives them.
     packet_storage_path: a folder to keep the values in, each a file, in place of memory.
@@ -552,12 +595,14 @@ class Net(Contents):
         only the second cancels what runs and raises. False: both do what they do without a net, at a moment when nothing
         is torn by that.
 
+    An option that there is not, or a bad value, raises `ConfigError`.
+
     Give the nodes their functions with `set_node_exec`, put values in with `inject_packets`, run with `start`, and take
     what came out with `take_outputs`; or do all three with `run`. A net may be used from any thread; one at a time runs
     it. `with net:` calls the start functions at the beginning of the block and stops the net at its end.
     """
 
-    def start(self, threaded: bool = False, resume: bool = False) -> None:
+    def start(self, threaded: bool = False, resume: bool = False, progress: bool = False) -> None:
         """Run until nothing more can happen; then the net is PAUSED, and can be started again.
 
         threaded: return at once and run in a thread of the net's own until `stop`: the net idles when it is blocked, and
@@ -566,6 +611,8 @@ class Net(Contents):
             put in, so inject only where `Net.has_checkpoint(path)` is False. Functions, options and port types are those of
             this net. Raises `NetStateError` where something has been in this net already, and what `load_checkpoint`
             raises; this net never writes to the checkpoint then.
+        progress: show on stderr what the net is doing, see the chapter on progress: of each node the epochs that have
+            finished, run, wait and failed, and errors as they come. With `threaded`, until `stop`.
 
         Works in a script, in a thread, and where a loop is running. Epochs of async nodes run at the same time, on a loop
         of the run's own. Raises `NodeExecutionFailed` when a node gave an epoch up (the rest is as it was, and `start`
@@ -576,8 +623,33 @@ class Net(Contents):
             self._resume()
         if threaded:
             self._control.start_threaded()
+            if progress:
+                self._show_in_background()
+        elif progress:
+            with self._shown("start"):
+                self._control.start()
         else:
             self._control.start()
+
+    def _shown(self, operation: str) -> AbstractContextManager[None]:
+        from netrun.progress import shown  # a chapter further on
+
+        self._control.must_be_free(operation)
+        return shown(self)
+
+    @_undisturbed
+    def _show_in_background(self) -> None:
+        from netrun.progress import begin_progress  # a chapter further on
+
+        if self._progress is None or not self._progress.is_alive:
+            self._progress = begin_progress(self, serves=True)
+
+    @_undisturbed
+    def _show_no_more(self) -> None:
+        """The net has been stopped: what shows it ends. From inside a node it ends by itself, after the node."""
+        if self._progress is not None and self._control.is_stopped():
+            self._progress.close()
+            self._progress = None
 
     def _resume(self) -> None:
         if self._autosave is None:
@@ -585,12 +657,13 @@ class Net(Contents):
         self._control.must_be_free("start")
         self._autosave.resume()
 
-    async def async_start(self, resume: bool = False) -> None:
+    async def async_start(self, resume: bool = False, progress: bool = False) -> None:
         """`start` on the caller's loop. When the caller is cancelled, so are the running attempts: their epochs are
         startable again, or cancelled with a dead letter if they had acted on the net, and the net is PAUSED."""
         if resume:
             self._resume()
-        await self._control.async_start()
+        with self._shown("start") if progress else nullcontext():
+            await self._control.async_start()
 
     def run_step(self, start_epochs: bool = True, threaded: bool = False) -> bool:
         """Run one wave: start what is startable now, and wait for all of it. What that makes startable waits for the
@@ -639,17 +712,38 @@ class Net(Contents):
         node it asks for that and returns. May be called from any thread. Raises what the stop functions raised, what went
         wrong in the background and was not raised yet, and `NetStateError` when a thread does not end in time (call it
         again then). Stopping twice is fine."""
-        self._control.stop()
+        try:
+            self._control.stop()
+        finally:
+            self._show_no_more()
 
     async def async_stop(self) -> None:
         """`stop`, that lets the caller's loop run while it waits."""
-        await self._control.async_stop()
+        try:
+            await self._control.async_stop()
+        finally:
+            self._show_no_more()
 
     @_undisturbed
     def poll(self) -> NetStatus:
         """What the net is doing now: its state, and how many epochs run, wait and have ended, by node too. Changes
         nothing; may be called from any thread, and from inside a node."""
         return status_of(self._control)
+
+    def why_blocked(self) -> "Blockage":
+        """Why nothing more happens: what each node waits for that holds packets or epochs, or has never run, and the roots
+        that this comes down to. Print it, or look at `root`, `roots` and `nodes`. Changes nothing; may be called from any
+        thread, while the net runs too."""
+        from netrun.why import why_blocked  # a chapter further on
+
+        return why_blocked(self)
+
+    def explain(self, node_name: str) -> "Explanation":
+        """What one node waits for: its ports, each input condition with which of its terms are true now, and the way to the
+        root. Changes nothing; may be called from any thread. Raises `NodeNotFoundError`."""
+        from netrun.why import explain  # a chapter further on
+
+        return explain(self, node_name)
 
     def wait_until_blocked(self, timeout: float | None = None) -> bool:
         """Wait until nothing runs and nothing will by itself: the net is blocked, paused or stopped, or nobody runs it.
@@ -671,23 +765,29 @@ class Net(Contents):
         *,
         outputs: Iterable[str] | None = None,
         sources: bool = True,
+        progress: bool = False,
         **by_name: Iterable[Any],
     ) -> dict[str, list[Any]]:
         """Inject, run, and take what came out.
 
         inputs: `{"Node.port": values}`, with names that hold dots in quotes: `'"a.b".port'`. In keywords a port's name
-            alone will do where only one node has it, or only one has it without an edge.
+            alone will do where only one node has it, or only one has it without an edge, and so do the names that the net's
+            flow exposes. A port that is called as one of the words here is named by its node.
         outputs: the `"Node.port"`s to take from; None takes from every output port without an edge.
         sources: start one epoch at each node that has no input ports and a function, unless one is waiting there.
+        progress: show what the net is doing, as `start` does. (Values for a port of one of these names are given in `inputs`.)
 
         Returns `{"Node.port": values}`, with an empty list where nothing was sent. Raises `ConfigError` for a name that
         there is not, before anything is injected, and what `inject_packets` and `start` raise.
         """
+        ports = PortNames(self._ledger.doors, self._exposed)
         if inputs is not None and not isinstance(inputs, Mapping):
-            raise ConfigError(
-                f"inputs are given by port, as {{'Node.port': values}} or port=values; not {inputs!r:.200}."
-            )
-        ports = PortNames(self._ledger.doors)
+            ports.refuse("inputs", inputs, "values by port, {'Node.port': values}")
+        outputs = list(outputs) if isinstance(outputs, Iterable) and not isinstance(outputs, str) else outputs
+        if outputs is not None and not (isinstance(outputs, list) and all(isinstance(each, str) for each in outputs)):
+            ports.refuse("outputs", outputs, "a list of output ports, ['Node.port']")
+        if not isinstance(sources, bool):
+            ports.refuse("sources", sources, "True or False")
         taken = ports.outlets if outputs is None else [ports.outlet(name) for name in outputs]
         given = [(ports.input(name), _values(name, values)) for name, values in (inputs or {}).items()]
         given += [(ports.input(name, alone=True), _values(name, values)) for name, values in by_name.items()]
@@ -696,7 +796,7 @@ class Net(Contents):
             self.inject_packets(*place, values)
         for name in self._idle_sources() if sources else ():
             self.inject_source_epoch(name)
-        self.start()
+        self.start(progress=progress)
         with self._control.quick.up():
             outputs_taken = self._ledger.take_all(taken)
         return {write_ref(*place): values for place, values in outputs_taken.items()}
@@ -740,10 +840,41 @@ class Net(Contents):
 
         return NetDefinition.from_file(path).build(resolve, allow, **options)
 
+    def draw(self, path: str | os.PathLike[str], most: int | None = 60) -> None:
+        """Write a picture of this net, with what is going on in it now, to a file, which is there in full or not at all. From
+        any thread.
+
+        path: its ending says as what: `.svg`, or Mermaid as `.mmd`, `.mermaid` or (in Markdown) `.md`.
+        most: about how many boxes; beyond that nodes are folded, see `picture`. None: nothing is folded.
+
+        Raises `ConfigError` for another ending, and `OSError`. In Jupyter a net draws itself.
+        """
+        from netrun.show import picture  # chapters further on
+
+        picture(self, most).save(path)
+
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Write what this net has done to a file, which is there in full or not at all: one page of HTML that needs nothing
+        else. It has the picture, a timeline of the attempts, a table of the nodes, the last dead letters with their
+        tracebacks, and the last lines that were printed. From any thread; a net that runs is shown as it is now.
+
+        The timeline is of what `history` has: with `history_file` all of it, else as much as `history_max_size` keeps. A
+        report of 100,000 epochs takes some seconds and megabytes. Raises `OSError` where the file cannot be written.
+        """
+        from netrun.report import write_report  # chapters further on
+
+        write_report(self, path)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from netrun.show import picture
+
+        return picture(self)._repr_mimebundle_(include, exclude)
+
     def save_checkpoint(self, path: str | os.PathLike[str], key: bytes | str | None = None) -> None:
         """Save all that is in this net to a folder, for `load_checkpoint`, in another process or on another machine.
 
-        path: the folder. A checkpoint that is there stays until the new one is on disk in full; anything else is refused.
+        path: the folder. A checkpoint that is there stays until the new one is on disk in full. A folder that holds anything
+            else is refused, and so is a checkpoint whose files were changed. Who else saves there meanwhile waits.
         key: sign it, so that only who has the key can have written it.
 
         The net must be PAUSED or STOPPED with nothing running, else `NetNotPausedError`. Raises `CheckpointError` for what

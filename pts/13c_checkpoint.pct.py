@@ -55,7 +55,7 @@ from netrun.core import (
 from netrun.description import ConditionDefinition, NodeDefinition, PortDefinition
 from netrun.dsl import NetDefinition, described_graph
 from netrun.making import FUNCTIONS
-from netrun.folders import MANIFEST, Key, check_key, read_folder, write_folder
+from netrun.folders import MANIFEST, Key, check_key, folder_of, read_folder, write_folder
 from netrun.states import Snapshot, State, Unpicklable, restore
 
 if TYPE_CHECKING:
@@ -127,15 +127,10 @@ def _telling(path: Any) -> Iterator[None]:
         raise
     except Unpicklable as error:
         raise CheckpointError(
-            path_of(path), "packets.pkl", "values that can be pickled", str(error)
+            folder_of(path), "packets.pkl", "values that can be pickled", str(error)
         ) from error.__cause__
     except Exception as error:
-        raise CheckpointError(path_of(path), "packets.pkl", "a net that can be copied", _told(error)) from error
-
-
-def path_of(path: Any) -> str:
-    """A path as it is told."""
-    return os.fsdecode(path)
+        raise CheckpointError(folder_of(path), "packets.pkl", "a net that can be copied", _told(error)) from error
 
 
 # %% [markdown]
@@ -154,15 +149,15 @@ class _Writing:
 
     def of(self, net: "Net", path: Any) -> tuple[int, bytes]:
         """What this net has written there last."""
-        return self.last.setdefault(net, {}).get(os.path.realpath(path_of(path)), (0, b""))
+        return self.last.setdefault(net, {}).get(folder_of(path), (0, b""))
 
     def note(self, net: "Net", path: Any, number: int) -> None:
         """What is there now is this net's."""
-        self.last.setdefault(net, {})[os.path.realpath(path_of(path))] = number, _manifest_at(path)
+        self.last.setdefault(net, {})[folder_of(path)] = number, _manifest_at(path)
 
 
 def _manifest_at(path: Any) -> bytes:
-    with suppress(OSError), open(os.path.join(path_of(path), MANIFEST), "rb") as file:
+    with suppress(OSError), open(os.path.join(folder_of(path), MANIFEST), "rb") as file:
         return file.read()
     return b""
 
@@ -210,6 +205,7 @@ def _versions() -> dict[str, str]:
 def save(net: "Net", path: str | os.PathLike[str], key: Key = None) -> None:
     """See `Net.save_checkpoint`."""
     check_key(key)
+    path = folder_of(path)
     with net._control.resting("save_checkpoint"):
         snapshot = copied(net, path)
     put(net, snapshot, shape_of(net.graph), path, key)
@@ -228,7 +224,7 @@ class _Checkpoint:
     """A checkpoint that was read and found sound."""
 
     def __init__(self, path: str | os.PathLike[str], key: Key = None) -> None:
-        self.path = os.fspath(path)
+        self.path = folder_of(path)
         self.manifest, self._files = read_folder(path, key)
         try:
             self.state = State.of(self._files)

@@ -34,6 +34,13 @@
 # | the disk is full: dead letters | the entry is kept in memory | `test_dead_letters.test_a_full_disk_costs_the_line_and_nothing_else` |
 # | the disk is full: history | the net goes on, and counts what is missing | `test_history_file.test_a_disk_that_is_full` |
 # | killed in the middle of a save | the old or the new one loads | `test_checkpoint_files.test_killed_at_any_call_the_old_or_the_new_one_loads` |
+# | the power is cut in the middle of a save | the old or the new one loads; once it has returned, the new one | `test_checkpoint_files.test_when_the_power_is_cut_the_old_or_the_new_one_loads` |
+# | Ctrl-C in the middle of a save | the old or the new one loads | `test_checkpoint_files.test_ctrl_c_at_any_call_leaves_one_of_the_two_and_no_rubbish` |
+# | two processes save to one folder | one after the other | `test_checkpoint_files.test_two_processes_that_save_and_one_that_reads` |
+# | a checkpoint is read during a save | the old or the new one is read | `test_checkpoint_files.test_a_reader_at_any_moment_of_a_save_gets_the_old_or_the_new_one` |
+# | a process is forked off in the middle of a save | nobody waits for it, nor it for anybody | `test_checkpoint_files.test_a_process_that_was_forked_off_in_the_middle_of_a_save_holds_nobody_up` |
+# | something else is where a checkpoint is to be | refused, nothing changes | `test_checkpoint_files.test_something_else_is_not_written_over` |
+# | files of yours are in a checkpoint, or beside it | they stay | `test_checkpoint_files.test_what_stands_beside_and_inside_stays` |
 # | a checkpoint is torn, cut or flipped | found before anything is unpickled | `test_checkpoint_files.test_any_damage_is_found_before_anything_is_unpickled` |
 # | a checkpoint of a newer version | it names the version | `test_checkpoint_files.test_a_newer_format_says_which_version_to_use` |
 # | a checkpoint of an older version | it loads | `test_checkpoint_files.test_an_old_one_loads` |

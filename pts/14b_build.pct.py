@@ -13,21 +13,25 @@
 # already. `@node` makes a node of one, as [the chapter on functions](10a_functions.ipynb) tells, and `>>` joins nodes:
 #
 # ```python
+# from netrun import Net, node
+#
 # @node
 # def double(x: int) -> int:
 #     return 2 * x
 #
 # @node(pool="io", retries=2)
-# def fetch(x: int) -> str: ...
+# def fetch(x: int) -> str:
+#     return f"page {x}"
 #
-# net = Net(double >> fetch)
+# net = Net(double >> fetch, thread_pools={"io": {"size": 8}})
+# print(net.run(x=[1, 2, 3]))  # {'fetch.out': ['page 2', 'page 4', 'page 6']}
 # ```
 #
 # | written | means |
 # |---|---|
 # | `a >> b` | an edge, where one free output of `a` meets one input of `b`; else an error that lists the candidates |
 # | `a.out >> b.x` | this edge |
-# | `a >> [b, c]` | each packet to both, by a `broadcast` node between, since an output port has one edge |
+# | `a >> [b, c]` | each packet to both, by a `broadcast` node between, since an output port has one edge; both get the same object |
 # | `a >> round_robin(b, c)` | packets to `b` and `c` in turn |
 # | `[a, b] >> c` | `a` to the input of `c` that is called `a`, `b` to that called `b` |
 # | `a >> [b, c] >> d` | all of that |
@@ -35,6 +39,10 @@
 # | `flow.named("left")` | the same once more: its nodes are called `left/a`, `left/b` ... |
 #
 # An edge whose two types can never meet is refused where it is written.
+#
+# A packet that goes to both is copied, its value is not: `b` and `c` get the very same object, as two functions do that are
+# called with one. Where one of them changes it (a list that it appends to), the other may see that; let it change a copy. In
+# a process pool each has a copy of its own.
 
 # %%
 #|default_exp build
@@ -42,6 +50,7 @@
 # %%
 #|export
 import inspect
+import pickle
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -49,11 +58,14 @@ from functools import update_wrapper
 from types import MethodType
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
 
-from netrun.core import ConfigError, NodeConfig, unknown_name
+from netrun.core import ConfigError, GraphError, NodeConfig, unknown_name
+from netrun.driver import is_async
 from netrun.flows import _HOOKS, End, Part, Ports, _refuse
 from netrun.functions import (
     Decorated,
     Reading,
+    at_path,
+    by_path,
     conditions,
     label,
     parse_when,
@@ -63,8 +75,9 @@ from netrun.functions import (
     type_of_hint,
 )
 from netrun.making import Made, make_node
-from netrun.paths import loaded
+from netrun.paths import found_at, loaded
 from netrun.port_types import port_type
+from netrun.remote import REDUCERS, to_bytes
 
 # %% [markdown]
 # ## Nodes of functions
@@ -96,7 +109,9 @@ class Settings(NamedTuple):
             if name not in known:
                 raise ConfigError(unknown_name("node option", name, known))
         hooks = {**self.hooks, **{name: given[name] for name in _HOOKS if name in given}}
-        options = {**self.options, **{name: given[name] for name in given if name in NodeConfig.__slots__}}
+        changes = {name: given[name] for name in given if name in NodeConfig.__slots__}
+        lists = {name: tuple(value) for name, value in changes.items() if isinstance(value, list)}
+        options = {**self.options, **changes, **lists}
         if options.get("retries"):
             options = {"defer_net_actions": True, **options}
         for name, func in hooks.items():
@@ -112,15 +127,21 @@ class Settings(NamedTuple):
 #|export
 class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
     """A function as a node: what `@node` makes. Called, it is the function. Its ports are its attributes: `fetch.url`,
-    `fetch.out`; `fetch.port("named")` where one is called as a method is."""
+    `fetch.out`; `fetch.port("named")` where one is called as a method is, or begins with an underscore."""
 
     def __init__(
         self, func: Callable[Parameters, Result], name: str, settings: Settings, names: Mapping[str, Any]
     ) -> None:
-        update_wrapper(self, func)
+        update_wrapper(self, func, updated=())  # what an object has in it are no attributes of its node
+        self.__isabstractmethod__ = getattr(func, "__isabstractmethod__", False)
+        if isinstance(func, MethodType):
+            self.__self__ = func.__self__
+        if is_async(func) and hasattr(inspect, "markcoroutinefunction"):
+            inspect.markcoroutinefunction(self)
         self._func: Callable[Parameters, Result] = func
         self._name, self._settings, self._names = name, settings, names
         self._reading: Reading | None = None
+        self._static: FunctionNode[..., Any] | None = None  # of a static method, the same for all
         self._origin: Any = self
 
     @property
@@ -142,19 +163,24 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
         super().__setattr__(name, value)
 
     def __get__(self, instance: Any, owner: Any = None) -> "FunctionNode[..., Any]":
-        """The method of an object, as a node."""
-        if instance is None:
+        """The method of an object or a class, as a node. What is bound, and to what, is the function's own to say."""
+        bind = getattr(type(self._func), "__get__", None)
+        func = self._func if bind is None else bind(self._func, instance, owner)
+        if func is self._func:
             return self
-        return FunctionNode(MethodType(self._func, instance), self._name, self._settings, self._names)
+        if isinstance(func, MethodType):
+            return FunctionNode(func, self._name, self._settings, self._names)
+        self._static = self._static or FunctionNode(func, self._name, self._settings, self._names)
+        return self._static
 
     def named(self, name: str) -> "FunctionNode[Parameters, Result]":
         """The same function as another node."""
-        if not isinstance(name, str) or not name:
-            raise ConfigError(f"the name of a node is a text, not {name!r:.200}.")
-        return self._again(name, self._settings)
+        return self._again(_checked_name(name), self._settings)
 
     def with_options(self, **options: Any) -> "FunctionNode[Parameters, Result]":
         """The same node with some of its options changed, see `node`. Raises `ConfigError`."""
+        if "name" in options:
+            raise ConfigError(f"another name makes another node: {self._name}.named({options['name']!r}).")
         return self._again(self._name, self._settings.changed(options))
 
     def port(self, name: str) -> End:
@@ -191,9 +217,7 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
         )
 
     def _make(self) -> Made:
-        origin = self._origin
-        path = f"{getattr(origin, '__module__', None)}.{getattr(origin, '__qualname__', None)}"
-        func = self._func if loaded(path) is self._func else origin if origin._func is self._func else self
+        func = self._func if found_at(self._func) is not None else self._origin
         when = self._settings.when
         return make_node(_FACTORY, {"func": func} if when is None else {"func": func, "when": when})
 
@@ -209,19 +233,57 @@ class FunctionNode(Part, Decorated, Generic[Parameters, Result]):
     def __hash__(self) -> int:
         return hash(self._name)
 
+    def _reduced(self) -> Any:
+        """For pickle: the name by which it is found, or all that it is."""
+        path = found_at(self)
+        is_here = path is not None and path.startswith(f"{self.__module__}.") and loaded(path) is self
+        return path[len(self.__module__) + 1 :] if path is not None and is_here else super().__reduce_ex__(4)
+
     def __reduce_ex__(self, protocol: Any) -> Any:
-        is_there = self.__module__ != "__main__" and loaded(f"{self.__module__}.{self.__qualname__}") is self
-        return self.__qualname__ if is_there else super().__reduce_ex__(protocol)
+        """What a script or a notebook defines is found nowhere by others, so it goes as cloudpickle has it."""
+        if self.__module__ != "__main__":
+            return self._reduced()
+        return _unpickled, (to_bytes([self]),)
+
+    def __getstate__(self) -> Any:
+        origin = None if self._origin is self else self._origin
+        return by_path(self._func), self._name, self._settings, self._names, origin
+
+    def __setstate__(self, state: Any) -> None:
+        func, name, settings, names, origin = state
+        FunctionNode.__init__(self, at_path(func), name, settings, names)
+        self._origin = self if origin is None else origin
+
+    def __copy__(self) -> "FunctionNode[Parameters, Result]":
+        return self  # it never changes
+
+    def __deepcopy__(self, memo: Any) -> "FunctionNode[Parameters, Result]":
+        return self
+
+    def _base(self) -> str:
+        name = getattr(self._func, "__name__", "")
+        return name if name.isidentifier() else "node(f)"
 
     def _made_of(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
         return f"{label(self._func)}{f' with {options}' if options else ''}"
 
     def __repr__(self) -> str:
-        ports = self._ports()
+        try:
+            ports = self._ports()
+        except GraphError as error:
+            return f"<{error.findings[0].message}>"
         inputs = ", ".join(_typed(port, spec) for port, spec in ports.inputs.items())
         outputs = ", ".join(_typed(port, spec) for port, spec in ports.outputs.items()) or "nothing"
         return f"<node {self._name}({inputs}) -> {outputs}>"
+
+
+REDUCERS[FunctionNode] = FunctionNode._reduced
+
+
+def _unpickled(pickled: bytes) -> Any:
+    """What `to_bytes` was given."""
+    return pickle.loads(pickled)[0]
 
 
 def _typed(port: str, spec: Any) -> str:
@@ -260,20 +322,28 @@ def node(func: Any = None, /, **options: Any) -> Any:
 
 
 def _node_of(func: Any, options: dict[str, Any], names: Mapping[str, Any]) -> FunctionNode[..., Any]:
-    name = options.pop("name", None)
+    name = _checked_name(options.pop("name")) if "name" in options else None
+    if isinstance(func, str):
+        raise ConfigError(f"a name is given as node(name={func!r}).")
     if isinstance(func, FunctionNode):
         again = func.with_options(**options)
         return again if name is None else again.named(name)
+    plain = func.__func__ if isinstance(func, (staticmethod, classmethod)) else func
     try:
-        parameters = signature_of(func).parameters.values()
+        signature = signature_of(plain)
         settings = Settings({}, {}, None).changed(options)
     except ConfigError as error:
         place = label(func) if callable(func) else "@node"
         raise ConfigError(error.what if place in error.what else f"{place}: {error.what}") from error.__cause__
-    annotations = [*(each.annotation for each in parameters), inspect.signature(func).return_annotation]
-    words = {word for each in annotations if isinstance(each, str) for word in re.findall(r"\w+", each)}
-    found = FunctionNode(func, _name_of(func), settings, {word: names[word] for word in words if word in names})
-    return found if name is None else found.named(name)
+    annotations = [*(each.annotation for each in signature.parameters.values()), signature.return_annotation]
+    words = {word for each in annotations for word in re.findall(r"\w+", str(each))}
+    return FunctionNode(func, name or _name_of(func), settings, {word: names[word] for word in words if word in names})
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"the name of a node is a text, not {name!r:.200}.")
+    return name
 
 
 def _name_of(func: Any) -> str:
@@ -300,6 +370,42 @@ def describe(number: int, unit: str = "m") -> str:
 
 assert double(4) == 8 and describe.named("again")(3) == "3 m"
 print(double, describe)
+
+# %% [markdown]
+# Methods are taken from an object, class and static methods from their class; `@node` stands above `@classmethod` and
+# `@staticmethod`.
+
+
+# %%
+class Scale:
+    factor = 2
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+
+    @node
+    def moved(self, x: int) -> int:
+        return x + self.offset
+
+    @node
+    @classmethod
+    def scaled(cls, x: int) -> int:
+        return x * cls.factor
+
+
+from netrun import Net
+
+assert Net(Scale(3).moved >> Scale.scaled).run(x=[1]) == {"scaled.out": [8]}
+
+# %% [markdown]
+# A node can be pickled if its function can. It goes by the path at which it is found; what a script or a notebook defines, by
+# value.
+
+# %%
+import pickle
+
+again = pickle.loads(pickle.dumps(double.named("again") >> describe))
+assert Net(again).run(x=[2]) == {"describe.out": ["4 m"]}
 
 # %% [markdown]
 # What there is not is answered with what there is, and options are checked where they are written.

@@ -54,6 +54,7 @@ from netrun.core import (
     EpochLimitReached,
     FactoryError,
     GraphError,
+    GraphWarning,
     ImportPathError,
     NetrunError,
     NodeExecutionFailed,
@@ -202,7 +203,26 @@ def _built(definition: "NetDefinition", file: str, args: Namespace, **options: A
     """The net, with the functions that it names."""
     folder = os.getcwd() if file == "-" else os.path.dirname(os.path.abspath(file))
     sys.path[:0] = list(dict.fromkeys([folder, os.getcwd()]))
-    return definition.build(allow=args.allow, **options)
+    with _told_warnings():
+        return definition.build(allow=args.allow, **options)
+
+
+@contextmanager
+def _told_warnings() -> Iterator[None]:
+    """What a net warns of is told as everything else is."""
+    import warnings
+
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def tell(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, GraphWarning):
+                _say(f"warning: {message}")
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = tell
+        yield
 
 
 def _key(definition: "NetDefinition") -> dict[str, str]:
@@ -402,7 +422,7 @@ def run(args: Namespace) -> int:
         inputs = _inputs(given)
         out.open(ending)
         try:
-            _start(net, inputs, args.checkpoint)
+            _start(net, inputs, args.checkpoint, args.progress)
         finally:  # what came out is written, also where something failed; or it is in the checkpoint
             is_written = True
             if args.checkpoint is None or net.poll().paused_by is None:
@@ -412,7 +432,7 @@ def run(args: Namespace) -> int:
         return _told_rest(net) or (0 if is_written else DATA)
 
 
-def _start(net: "Net", inputs: dict[str, list[Any]], checkpoint: str | None) -> None:
+def _start(net: "Net", inputs: dict[str, list[Any]], checkpoint: str | None, progress: bool) -> None:
     """Run a net, from its checkpoint on if there is one."""
     if checkpoint is not None:
         from netrun.folders import has_folder
@@ -420,9 +440,9 @@ def _start(net: "Net", inputs: dict[str, list[Any]], checkpoint: str | None) -> 
         if has_folder(checkpoint):
             passed_over = "; --input is passed over, it is in there" if inputs else ""
             _say(f"note: going on from checkpoint {checkpoint}{passed_over}")
-            net.start(resume=True)
+            net.start(resume=True, progress=progress)
             return
-    net.run(inputs, outputs=[])
+    net.run(inputs, outputs=[], progress=progress)
 
 
 def _told_rest(net: "Net") -> int:
@@ -440,6 +460,9 @@ def _told_rest(net: "Net") -> int:
         return FAILED
     if left:
         _say(f"note: epochs that did not start: {left}. A node without exec_node_func keeps its epochs")
+    elif status.waiting_packets:
+        for node in [node for node in net.why_blocked() if node.status.waiting_packets][:5]:
+            _say(f"note: {node.status.waiting_packets:,} packets are left at node {node.node_name!r}: {node.root}")
     return 0
 
 
@@ -511,6 +534,8 @@ _NO_FILES = {
 
 def _checked(file: str, args: Namespace) -> str:
     """What is in a net that is right. Opens none of its files."""
+    from netrun.checks import graph_doubts
+
     definition = _definition(file, args)
     told = f"{file}: right: {len(definition.nodes)} nodes, {len(definition.edges)} edges"
     if args.no_resolve:
@@ -518,16 +543,23 @@ def _checked(file: str, args: Namespace) -> str:
     net = _built(definition, file, args, **_NO_FILES)
     for name in definition.nodes:
         net._stage.must_have_pools(name, net.get_node_config(name))
+    for doubt in graph_doubts(net.graph) if net._config.check != "error" else ():
+        _say(f"note: {file}: {doubt.message}")
     idle = [name for name, task in net._tasks.items() if task.exec_node_func is None]
     return f"{told}; without a function: {', '.join(idle)}" if idle else told
 
 
 def show(args: Namespace) -> int:
     """Draw a net. Imports nothing that it names."""
-    from netrun.drawing import mermaid, svg, tree
+    from netrun.drawing import sketch_of, tree
+    from netrun.show import picture
 
-    draw = mermaid if args.mermaid else svg if args.svg else tree
-    print(draw(_definition(args.file, args)))
+    definition = _definition(args.file, args)
+    if args.mermaid or args.svg:
+        drawn = picture(definition, None if args.all else 60)
+        print(drawn.mermaid if args.mermaid else drawn.svg)
+    else:
+        print(tree(sketch_of(definition)))
     return 0
 
 
@@ -677,12 +709,14 @@ def parser() -> ArgumentParser:
         "--checkpoint", metavar="FOLDER", help="save the net there when it is interrupted or ends, and go on from there"
     )
     runs.add_argument("--history", metavar="FILE", help="append what happens to a file, for `netrun history`")
+    runs.add_argument("--progress", action="store_true", help="show what the net is doing, on the error output")
     checks = command(validate, many=True)
     checks.add_argument("--no-resolve", action="store_true", help="import nothing: check the text alone")
     shows = command(show)
     kinds = shows.add_mutually_exclusive_group()
     kinds.add_argument("--mermaid", action="store_true", help="as a Mermaid flowchart")
     kinds.add_argument("--svg", action="store_true", help="as an SVG picture")
+    shows.add_argument("--all", action="store_true", help="fold nothing, however many nodes there are")
     command(fmt, many=True).add_argument(
         "--check", action="store_true", help="change nothing; exit 1 if there is something to change"
     )

@@ -13,6 +13,7 @@
 #|hide
 #|export
 from importlib import import_module
+from sys import modules
 from typing import TYPE_CHECKING, Any
 
 import netrun.context
@@ -50,9 +51,17 @@ if TYPE_CHECKING:  # nets of functions and nets as text are imported when they a
     from netrun.functions import Outputs as Outputs
     from netrun.functions import Skip as Skip
     from netrun.paths import resolve_path as resolve_path
+    from netrun.show import Picture as Picture
+    from netrun.show import picture as picture
+    from netrun.why import Blockage as Blockage
+    from netrun.why import Cause as Cause
+    from netrun.why import Explanation as Explanation
 
 _LATER = {
     "Batch": "netrun.functions",
+    "Blockage": "netrun.why",
+    "Cause": "netrun.why",
+    "Explanation": "netrun.why",
     "Flow": "netrun.flows",
     "FunctionNode": "netrun.build",
     "Outputs": "netrun.functions",
@@ -63,6 +72,8 @@ _LATER = {
     "format_salvo_condition": "netrun.expressions",
     "parse_salvo_condition": "netrun.expressions",
     "resolve_path": "netrun.paths",
+    "Picture": "netrun.show",
+    "picture": "netrun.show",
 }
 
 
@@ -74,6 +85,17 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Let graphs draw themselves: `%load_ext netrun`. Importing netrun in IPython does that too."""
+    from netrun.show import draw_graphs
+
+    draw_graphs(ipython)
+
+
+if "IPython" in modules and (_shell := modules["IPython"].get_ipython()) is not None:
+    load_ipython_extension(_shell)
 
 
 __version__ = "0.1.0"
@@ -96,7 +118,12 @@ __all__ = [
 # %% [markdown]
 # # netrun
 #
-# **netrun runs graphs of Python functions.**
+# **netrun runs graphs of Python functions**: one after the other, side by side, in threads, in processes, on a cluster;
+# with retries, limits, a history and checkpoints, and with nothing lost when something fails.
+#
+# ```
+# pip install ./netrun     # a checkout, or a wheel of it; Python 3.11 or newer
+# ```
 
 # %%
 from netrun import Net, node
@@ -119,7 +146,12 @@ print(Net(parse >> square).run(line=["1", "2", "3"]))
 assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9]}
 
 # %% [markdown]
-# It prints `{'square.out': [1, 4, 9]}`. What you get for `@node` and `>>`:
+# It prints `{'square.out': [1, 4, 9]}`. A net draws itself in Jupyter, and by `net.draw("net.svg")`, with what it has done
+# and what waits where:
+#
+# ![Six nodes with the number of their finished and failed epochs, joined by edges](pts/docs/net.svg)
+#
+# What you get for `@node` and `>>`:
 #
 # | written | what it gives |
 # |---|---|
@@ -127,7 +159,9 @@ assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9
 # | `async def`, `yield` | epochs side by side; each yielded value is a packet that others work on at once |
 # | `@node(pool="cpu")`, `Net(..., process_pools={"cpu": {"size": 4}})` | other processes, threads, or a cluster |
 # | `@node(rate_limit_per_second=10, timeout=5)` | limits, without polling |
-# | `a >> [b, c] >> d` | fan out, and in by name; types that can never meet are refused where it is written |
+# | `a >> [b, c] >> d` | fan out (both get the same object, not a copy), and in by name; types that can never meet are refused where it is written |
+# | `net.why_blocked()` | why nothing more happens: `node 'parse' has no function: 2 epochs wait there` |
+# | `net.run(..., progress=True)` | what each node is doing, while it does it |
 # | `net.timeline()`, `net.history`, `net.get_node_log("a")` | what happened, when and where, and what was printed (`@node(echo_stdout=True)` prints it too) |
 # | `net.to_toml()` | the net as a text that can be edited and run by the command `netrun` |
 #
@@ -136,15 +170,105 @@ assert Net(parse >> square).run(line=["1", "2", "3"]) == {"square.out": [1, 4, 9
 # keeps count of everything, so that nothing is lost when something fails. More in [nets from functions](nbs/14b_build.ipynb)
 # and the [examples](nbs/examples).
 #
-# ## Two commands
+# ## Five nets in ten lines each
+#
+# Each can be pasted as it is, into a file or a notebook. What it prints stands behind its `print`.
+#
+# <details><summary>A chain</summary>
+#
+# ```python
+# from netrun import Net, node
+# @node
+# def double(x: int) -> int: return 2 * x
+# @node
+# def describe(x: int) -> str: return f"value {x}"
+# print(Net(double >> describe).run(x=[1, 2]))  # {'describe.out': ['value 2', 'value 4']}
+# ```
+#
+# </details>
+# <details><summary>A diamond</summary>
+#
+# ```python
+# from netrun import Net, node
+# @node
+# def source(n: int): yield from range(n)
+# @node
+# def low(x: int) -> int: return x - 1
+# @node
+# def high(x: int) -> int: return x + 1
+# @node
+# def pair(low: int, high: int) -> tuple: return low, high
+# print(Net(source >> [low, high] >> pair).run(n=[2]))  # {'pair.out': [(-1, 1), (0, 2)]}
+# ```
+#
+# </details>
+# <details><summary>An async fan-out: a hundred requests at the same time</summary>
+#
+# ```python
+# import asyncio
+# from netrun import Net, node
+# @node
+# def pages(n: int): yield from range(n)
+# @node
+# async def fetch(page: int) -> str:
+#     await asyncio.sleep(0.1)  # stands for the request
+#     return f"page {page}"
+# fetched = Net(pages >> fetch).run(n=[100])["fetch.out"]
+# print(len(fetched), fetched[0])  # 100 page 0
+# ```
+#
+# </details>
+# <details><summary>A process pool</summary>
+#
+# ```python
+# import os
+# from netrun import Net, node
+# @node(pool="cpu")
+# def squares(n: int) -> tuple: return sum(i * i for i in range(n)), os.getpid()
+# net = Net(squares, process_pools={"cpu": {"size": 2}})
+# sums, workers = zip(*net.run(n=[10, 100, 1000])["squares.out"])
+# print(sorted(sums), os.getpid() in workers)  # [285, 328350, 332833500] False
+# ```
+#
+# </details>
+# <details><summary>A node that is tried again</summary>
+#
+# ```python
+# from netrun import Net, node
+# calls = []
+# @node(retries=3, retry_wait=0.01)
+# def flaky(x: int) -> int:
+#     calls.append(x)
+#     if len(calls) < 3: raise ConnectionError("not yet")
+#     return x
+# print(Net(flaky).run(x=[7]), calls)  # {'flaky.out': [7]} [7, 7, 7]
+# ```
+#
+# </details>
+#
+# ## What is promised
+#
+# | whatever happens | what holds |
+# |---|---|
+# | a node fails, or runs out of time | its packets are in a dead letter, or tried again; a deferred attempt has left no trace |
+# | Ctrl-C, SIGTERM | the net pauses, what runs may finish; nothing is lost, and `start()` goes on |
+# | a worker process is killed | its epoch fails, and only that one; the pool has a new worker |
+# | the power fails, the disk is full, a save is killed halfway | the last checkpoint loads, or the new one: never neither, never a mix |
+# | the same net with the same packets once more | the epochs come in the same order |
+# | a text or a checkpoint from a stranger | nothing that `allow=` does not name is imported; nothing that `key=` did not sign is unpickled |
+#
+# Each is a row of [the fault catalogue](nbs/13d_faults.ipynb) or of the chapters behind it, with the test that shows it.
+#
+# ## In a checkout
 #
 # ```
 # make demo    # a net that reads, parses and counts the standard library of your Python
 # make test    # every test: export, lint, types, notebooks, pytest
+# make docs    # the book as a site, in build/site: every notebook as it runs, and the reference
+# make bench   # what it costs, see below
 # ```
 #
-# Both need Python 3.11 or newer and `make`; what else they need they install into `.venv`. To use netrun in a project of
-# yours, install it from a checkout or a wheel of it: `pip install ./netrun`.
+# They need Python 3.11 or newer and `make`; what else they need they install into `.venv`.
 #
 # ## A graph by hand
 #
@@ -250,6 +374,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [00c_values](nbs/00c_values.ipynb) | what packets carry: values, value functions, files |
 # | [00d_routing](nbs/00d_routing.ipynb) | when packets become epochs |
 # | [00e_books](nbs/00e_books.ipynb), [00f_acts](nbs/00f_acts.ipynb), [00g_ledger](nbs/00g_ledger.ipynb) | the Ledger, the one owner of all state; commits that are all or nothing |
+# | [00h_checks](nbs/00h_checks.ipynb) | what can never work in a graph |
 # | [01_context](nbs/01_context.ipynb) | what a node function acts with |
 # | [01b_prints](nbs/01b_prints.ipynb) | what node functions print, and which epoch this is |
 # | [02_execution](nbs/02_execution.ipynb) | attempts, outcomes, verdicts, the engine |
@@ -266,11 +391,14 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [10b_making](nbs/10b_making.ipynb), [10c_factories](nbs/10c_factories.ipynb) | node templates, and those that come with netrun |
 # | [11_expressions](nbs/11_expressions.ipynb) | salvo conditions as text |
 # | [11b_places](nbs/11b_places.ipynb), [11c_description](nbs/11c_description.ipynb), [11d_reading](nbs/11d_reading.ipynb), [11e_writing](nbs/11e_writing.ipynb), [11f_dsl](nbs/11f_dsl.ipynb) | nets as TOML: where things stand, reading, writing, `NetDefinition` |
-# | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | drawings of a text; its JSON Schema |
+# | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | what is drawn of a net, folded and laid out; the JSON Schema of a text |
 # | [12_net](nbs/12_net.ipynb) | the face |
 # | [13_states](nbs/13_states.ipynb), [13b_folders](nbs/13b_folders.ipynb), [13c_checkpoint](nbs/13c_checkpoint.ipynb), [13e_autosave](nbs/13e_autosave.ipynb) | a net at rest as data, on disk, and back; nets that save themselves |
 # | [13d_faults](nbs/13d_faults.ipynb) | what can break, and what is promised then |
 # | [14_flows](nbs/14_flows.ipynb), [14b_build](nbs/14b_build.ipynb) | nets from functions: `@node`, `>>`, `Flow` |
+# | [15_show](nbs/15_show.ipynb), [15b_report](nbs/15b_report.ipynb) | pictures of nets; the report of what a net has done |
+# | [15c_why](nbs/15c_why.ipynb) | what a net waits for, and the root of it |
+# | [15d_progress](nbs/15d_progress.ipynb) | what a net is doing, while it does it |
 # | [16_cli](nbs/16_cli.ipynb) | the command line |
 #
 # | example | about |
@@ -300,7 +428,10 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | history in memory and in a file, logs of prints, timelines, lineage, traces for Perfetto, OpenTelemetry | works |
 # | port types, checked when values are consumed and loaded, and against each other | works |
 # | nets as TOML, salvo expressions, factories, the command line | works |
+# | pictures in Jupyter and in files, `net.report("report.html")` | works |
 # | checkpoints, nets that save themselves, `netrun run --checkpoint` | works |
+# | `net.why_blocked()`, `net.explain(node)`, `Net(graph, check=...)` | works |
+# | `start(progress=True)` on a terminal, in Jupyter, in logs; `netrun run --progress` | works |
 #
 # ## What it costs
 #
@@ -333,6 +464,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | async epochs of 1 ms, 100 at a time : bare asyncio | 1,000 | 38.6 | 21.3 | 1.75 | 2.50 | ok |
 # | 200 calls at 50 a second : the ideal | 200 | 20,350.8 | 19,900.0 | 1.02 | 1.05 | ok |
 # | CPU time of that : time | 200 |  |  | 0.01 | 0.05 | ok |
+# | start(progress=True) on a terminal : start(), per epoch | 100,000 | 18.3 | 18.0 | 1.01 | 1.03 | ok |
 # | start(threaded=True) : start(), per epoch | 10,000 | 16.2 | 15.8 | 1.01 | 1.20 | ok |
 # | 8 threads, 1 ms of sleep : bare executor | 1,000 | 166.0 | 143.6 | 1.16 | 1.15 | over |
 # | 2 processes, nothing to do : bare executor | 5,000 | 150.4 | 76.5 | 1.79 | 1.60 | over |
@@ -340,7 +472,11 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | 2 processes, 1 MB in and out : bare executor | 300 | 1,761.5 | 2,114.4 | 0.79 | 1.25 | ok |
 # | four functions : by hand with contexts | 10,000 | 30.0 | 26.1 | 1.15 | 1.35 | ok |
 # | four functions with type hints, both with port types : by hand with contexts | 10,000 | 41.2 | 37.6 | 1.07 | 1.35 | ok |
+# | four functions with type hints : by hand with contexts, without port types | 10,000 | 22.7 | 15.5 | 1.44 |  |  |
 # | values of a generator, each used at once : by hand, async | 10,000 | 78.3 | 60.0 | 1.30 |  |  |
+# | report of 100,000 epochs, history in memory | 100,000 | 13.7 |  | 1.368 s | 5.000 s | ok |
+# | report of 100,000 epochs, history in a file | 100,000 | 14.6 |  | 1.457 s | 5.000 s | ok |
+# | size of that | 100,000 |  |  | 1 MB | 10 MB | ok |
 # | python -c "import netrun" : pass |  | 80,293.0 | 9,985.1 | 0.080 s | 0.100 s | ok |
 #
 # `make bench` makes this table, on your machine, in a few minutes. The floor is the same packets and epochs on a bare

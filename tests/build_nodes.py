@@ -122,3 +122,23 @@ OPENED: list[object] = []
 def opened(net: object) -> None:
     """A start function."""
     OPENED.append(net)
+
+
+class Ways:
+    """Static and class methods that are nodes."""
+
+    @node
+    @staticmethod
+    def static(x: int) -> int:
+        return x
+
+    @node
+    @classmethod
+    def of_class(cls, x: int) -> int:
+        return 2 * x
+
+
+scale = Scale(3)
+scaled = scale.scaled
+tripled = node(lambda x: 3 * x, name="tripled")
+plus_one = node(lambda x: x + 1, name="plus_one")

@@ -968,7 +968,7 @@ def start(rounds):
 
 for verb in [start, inject, look, take, change, never, lambda rounds: net.poll()]:
     for background in (False, True):
-        for rounds in range(8):
+        for rounds in range(4):
             net = build(chain("A", "B"), A=maps(lambda value: value), B=maps(lambda value: value))
             if background:
                 net.start(threaded=True)

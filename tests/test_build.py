@@ -1,11 +1,15 @@
 """Nets from functions: what a function says of its node, on every carrier; wirings; nets that are built twice."""
 
 import pickle
+import re
+import subprocess
+import sys
 import typing
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, wraps
 from itertools import count
+from pathlib import Path
 from typing import Annotated, Any
 
 import cloudpickle
@@ -20,6 +24,7 @@ from netrun import (
     Graph,
     GraphError,
     Net,
+    NodeExecutionContext,
     NodeExecutionFailed,
     Outputs,
     PacketTypeMismatch,
@@ -27,8 +32,9 @@ from netrun import (
     node,
     round_robin,
 )
+from netrun.port_types import port_type
 from tests import build_nodes as nodes
-from tests.nets import drain, python
+from tests.nets import drain, environment, python
 
 CARRIERS = ["inline", "deferred", "timeout", "thread", "process", "executor"]
 later_method = nodes.Scale(3).scaled
@@ -99,6 +105,8 @@ def test_a_decorated_function_is_called_as_before():
     assert nodes.Scale(2).scaled(4) == 8
     assert nodes.Scale.scaled is nodes.Scale.__dict__["scaled"]
     assert pickle.loads(pickle.dumps(nodes.double)) is nodes.double
+    is_told = hasattr(inspect, "markcoroutinefunction")  # from Python 3.12 on
+    assert (inspect.iscoroutinefunction(nodes.later), inspect.iscoroutinefunction(nodes.double)) == (is_told, False)
 
 
 @pytest.mark.parametrize("part", [nodes.up_to, nodes.up_to_later])
@@ -337,6 +345,16 @@ def test_what_is_returned_is_checked_too():
         Net(wrong).run(x=[1])
 
 
+@pytest.mark.parametrize("hint", [None, "None", typing.NoReturn, typing.Never])
+def test_what_returns_nothing_has_no_output(hint):
+    """In whichever way that is said."""
+
+    def ends(x): ...
+
+    ends.__annotations__ = {"return": hint}
+    assert Net(node(ends)).run(x=[1]) == {}
+
+
 def test_none_is_sent_and_skip_is_not():
     """In one output of several too."""
 
@@ -392,6 +410,280 @@ def test_a_class_is_a_function_that_makes_objects():
     (box,) = net.run(x=[1])["Box.out"]
     assert box.x == 1
     assert net.get_output_port_type("Box", "out") is Box
+
+
+class _Client:
+    """An object with attributes that are called as ports and methods of its node."""
+
+    def __init__(self) -> None:
+        self.url, self.out, self.named, self._ports = "http://default", None, "me", 3
+
+    def __call__(self, url: str) -> str:
+        return url
+
+
+class _Point(typing.NamedTuple):
+    x: int = 0
+
+
+def test_what_an_object_has_in_it_hides_no_ports():
+    """Of a class neither."""
+    client, point = node(_Client()), node(_Point)
+    assert edges(text >> client.url) == {"text.out _Client.url"}
+    assert edges(client.named("again").out >> text) == {"again.out text.x"}
+    assert Net(client).run(url=["a"]) == {"_Client.out": ["a"]}
+    assert Net(a >> point.x).run({"a.x": [1]}) == {"_Point.out": [_Point(2)]}
+
+
+def _context(hint: Any) -> Any:
+    def told(c, x=1):
+        return c.node_name
+
+    told.__annotations__ = {"c": hint}
+    return told
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        NodeExecutionContext | None,
+        Annotated[NodeExecutionContext, "here"],
+        Annotated[NodeExecutionContext | None, "here"],
+        "NodeExecutionContext | None",
+        "netrun.NodeExecutionContext",
+        "typing.Annotated[Nowhere.NodeExecutionContext, 'for type checkers']",
+    ],
+)
+def test_the_context_is_known_within_a_hint(hint):
+    """Beside None, and annotated."""
+    assert Net(node(_context(hint))).run(x=[1]) == {"told.out": ["told"]}
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        Annotated[list[int], Batch(2)] | None,
+        Annotated[list[int] | None, Batch(2)],
+        Annotated["list[int]", Batch(2)],
+        "typing.Annotated[list[int] | None, Batch(2)] | None",
+    ],
+)
+def test_a_batch_is_known_within_a_hint(hint):
+    """Beside None, and of a text."""
+
+    def pairs(x=None):
+        return x
+
+    pairs.__annotations__ = {"x": hint}
+    net = Net(node(pairs, when="count(x) >= 2"))
+    assert net.run(x=[1, 2, 3, 4]) == {"pairs.out": [[1, 2], [3, 4]]}
+    assert net.get_input_port_type("pairs", "x") is int
+
+
+@pytest.mark.parametrize("kind", [Iterator, typing.Iterator, typing.Generator, AsyncIterator, typing.AsyncIterator])
+def test_a_generator_can_have_several_outputs(kind):
+    """Each value says where it goes."""
+
+    def split(numbers):
+        for number in numbers:
+            yield Outputs(even=number) if number % 2 == 0 else {"uneven": number}
+        yield Skip
+
+    async def split_later(numbers):
+        for values in split(numbers):
+            yield values
+
+    func = split_later if kind in (AsyncIterator, typing.AsyncIterator) else split
+    several = Outputs["even", "uneven"]
+    func.__annotations__ = {"return": kind[several, None, None] if kind is typing.Generator else kind[several]}
+    name = func.__name__
+    assert Net(node(func)).run(numbers=[[1, 2, 3]]) == {f"{name}.even": [2], f"{name}.uneven": [1, 3]}
+
+
+def _wrapped(func: Any) -> Any:
+    @wraps(func)
+    def run(*args, **kwargs):
+        return func(*args, **kwargs)
+
+    return run
+
+
+@pytest.mark.parametrize("part", [nodes.up_to, nodes.up_to_later, nodes.later])
+def test_what_a_wrapper_lets_fall_is_told(part):
+    """A generator is no packet where the function that is wrapped yields, nor is a coroutine."""
+    net = Net(node(_wrapped(part._func), name="n"))
+    with pytest.raises(NodeExecutionFailed, match=r"is used by nobody: let what wraps the function be one of its kind"):
+        net.run(**{next(iter(part._ports().inputs)): [3]})
+
+
+def test_files_pass_a_hint_for_files(tmp_path):
+    """Though none is an instance of those classes."""
+
+    def read(file):
+        return file.read()
+
+    (tmp_path / "f").write_text("text")
+    for hint in (typing.IO[str], typing.TextIO, typing.IO, typing.TextIO | None, "typing.BinaryIO"):
+        read.__annotations__ = {"file": hint}
+        with (tmp_path / "f").open() as file:
+            assert Net(node(read)).run(file=[file]) == {"read.out": ["text"]}
+
+
+Number = int | float
+
+
+@pytest.mark.parametrize(
+    ("hint", "good", "bad", "told"),
+    [
+        (typing.Optional["Number"], [1, 2.5, None], ["1"], "int | float | None"),
+        ("typing.Optional['Number']", [1, None], ["1"], "int | float | None"),
+        ("nowhere.Scale | None", [nodes.Scale(1), None], [1], "Scale | None"),
+        ("list[Nowhere]", [[1]], [1], "list[Nowhere]"),
+        ("Nowhere[int]", [], [1], "Nowhere"),
+        ("subprocess._Args", [], [1], "_Args"),
+        (list["Number"], [[1]], [1], "list[int | float]"),
+        (typing.Optional[int], [1, None], ["1"], "int | None"),  # noqa: UP045
+        (int | str, [1, "1"], [1.5], "int | str"),
+        (typing.Literal["a", "b"], ["a"], ["c"], "Literal['a', 'b']"),
+        (Annotated[int, "metres"], [1], ["1"], "int"),
+        (tuple[int, ...], [(1,)], [1], "tuple[int, ...]"),
+        (typing.Callable[[int], None], [print], [1], "Callable[[int], None]"),
+    ],
+)
+def test_text_within_hints_is_read_and_types_are_told_as_they_are_written(hint, good, bad, told):
+    """A name that leads to nothing is that of a class."""
+
+    def echo(x):
+        return x
+
+    echo.__annotations__ = {"x": hint}
+    net = Net(node(echo), on_error="continue")
+    assert net.run(x=[*good, *bad]) == {"echo.out": good}
+    assert [f"the port takes {told}. " in str(letter.exception) for letter in net.dead_letter_queue] == [True] * len(
+        bad
+    )
+    assert repr(node(echo)) == f"<node echo(x: {told}) -> out>"
+    assert type_told(pickle.loads(cloudpickle.dumps(net.get_input_port_type("echo", "x")))) == told
+
+
+def type_told(spec: Any) -> str:
+    """A port type, as errors tell it."""
+    return str(port_type(spec))
+
+
+def test_a_node_whose_hints_cannot_be_read_can_be_looked_at():
+    """It has no ports that are known, and says why."""
+    broken = node(unread)
+    assert not hasattr(broken, "foo")
+    assert "cannot be read" in repr(broken)
+    assert broken._repr_mimebundle_() == {"text/plain": repr(broken)}
+    assert "named" in dir(broken)
+    with pytest.raises(AttributeError, match="cannot be read"):
+        broken.x  # noqa: B018
+
+
+def test_ports_are_listed():
+    """For who presses Tab."""
+    assert {"a", "b", "c", "out", "named"} <= set(dir(join))
+    assert {"x", "out", "named"} <= set(dir(a >> b))
+
+
+class _Ways:
+    factor = 3
+
+    @node
+    @staticmethod
+    def static(x: int) -> int:
+        return x
+
+    @node
+    @classmethod
+    def of_class(cls, x: int) -> int:
+        return cls.factor * x
+
+    @staticmethod
+    @node
+    def static_too(x: int) -> int:
+        return x
+
+
+class _MoreWays(_Ways):
+    factor = 5
+
+
+def test_static_and_class_methods_are_nodes():
+    """Called, taken from the class and from an object."""
+    for holder in (_Ways, _Ways()):
+        for part in (holder.static, holder.static_too):
+            assert part(2) == 2
+            assert Net(part).run(x=[1]) == {f"{part._name}.out": [1]}
+        assert holder.of_class(2) == 6
+        assert Net(holder.of_class).run(x=[1]) == {"of_class.out": [3]}
+    assert Net(_MoreWays.of_class).run(x=[1]) == {"of_class.out": [5]}
+
+
+def test_an_abstract_method_stays_abstract():
+    """Though it is a node."""
+    from abc import ABC, abstractmethod
+
+    class Shape(ABC):
+        @node
+        @abstractmethod
+        def area(self) -> float: ...
+
+    with pytest.raises(TypeError, match="abstract"):
+        Shape()
+
+
+@pytest.mark.parametrize("dumps", [pickle.dumps, cloudpickle.dumps])
+@pytest.mark.parametrize(
+    "part",
+    [nodes.double, nodes.double.named("again"), nodes.double.with_options(retries=2), nodes.scale.scaled, nodes.scaled,
+     nodes.Ways.of_class, nodes.Ways.static, nodes.tripled],
+)  # fmt: skip
+def test_nodes_of_a_module_are_pickled(part, dumps):
+    """By their paths."""
+    again = pickle.loads(dumps(part))
+    assert (again._name, again._settings) == (part._name, part._settings)
+    assert again(2) == part(2)
+    (flow,) = pickle.loads(dumps([part >> nodes.plus_one]))
+    assert edges(flow) == edges(part >> nodes.plus_one)
+    assert len(dumps(part)) < 700
+
+
+def test_nodes_of_a_script_are_pickled_by_value(tmp_path):
+    """For the pools of others too; and nodes that call each other."""
+    code = """
+import pickle, cloudpickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from netrun import Net, node
+
+@node
+def double(x: int) -> int:
+    return 2 * x
+
+@node
+def factorial(n: int) -> int:
+    return n * factorial(n - 1) if n > 1 else double(1) // 2
+
+if __name__ == "__main__":
+    for method in ("fork", "spawn"):
+        with ProcessPoolExecutor(1, get_context(method)) as pool:
+            print(list(pool.map(double, [1, 2])), list(pool.map(factorial.named("f"), [5])))
+    for dumps in (pickle.dumps, cloudpickle.dumps):
+        again = pickle.loads(dumps([double >> factorial, factorial]))
+        print(again[0], again[1](4), Net(again[0]).run(x=[2]))
+"""
+    (tmp_path / "script.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    assert (
+        done.stdout.splitlines()
+        == ["[2, 4] [120]"] * 2 + ["<Flow double.out >> factorial.n> 24 {'factorial.out': [24]}"] * 2
+    )
 
 
 # --- when
@@ -515,6 +807,55 @@ def test_what_nets_of_wirings_do():
     assert drain(net) == 0
 
 
+def test_what_a_list_leads_to_is_the_same_object():
+    """Packets are copied, values are not."""
+
+    def sent(name: str) -> Any:
+        def look(values: list[int]) -> list[int]:
+            values.append(name)
+            return values
+
+        return node(look, name=name)
+
+    net = Net(node(lambda n: [n], name="make") >> [sent("first"), sent("second")])
+    (first,), (second,) = net.run(n=[1]).values()
+    assert first is second
+
+
+def test_a_flow_has_only_free_ports_though_an_input_is_called_as_an_output():
+    """Each side by itself."""
+    between = node(lambda out: out, name="between")
+    flow = Flow(a >> between >> b)
+    assert flow._heads[0].inputs == {"x": ("a", "x")}
+    assert Net(flow).run(x=[1]) == {"b.out": [20]}
+    assert Flow(between >> b)._heads[0].inputs == {"out": ("between", "out")}
+
+
+def test_a_port_alone_stands_for_its_node_in_a_flow_or_net():
+    """There is no side to it."""
+    assert Net(a.out).run(x=[1]) == Net(a.x).run(x=[1]) == {"a.out": [2]}
+
+
+def test_what_a_flow_exposes_names_the_inputs_of_its_net():
+    """In keywords."""
+    assert Net(Flow(a >> b, expose={"number": a.x})).run(number=[1]) == {"b.out": [20]}
+    with pytest.raises(ConfigError, match="no input port 'nothing'"):
+        Net(Flow(a >> b, expose={"number": a.x})).run(nothing=[1])
+
+
+def test_options_are_kept_as_they_were_given():
+    """A list that is changed later changes nothing."""
+    pools = ["io"]
+    part = a.with_options(pool=pools)
+    pools.append("cpu")
+    assert part._options["pool"] == ("io",)
+
+
+def test_round_robin_is_told():
+    """As it is written."""
+    assert repr(round_robin(a, b.x)) == "round_robin(a, b)"
+
+
 def test_the_name_of_a_port_will_do_where_one_is_free():
     """Though nodes behind it have one of the same name."""
     assert Net(a >> b >> c).run(x=[1]) == {"c.out": [-20]}
@@ -627,68 +968,58 @@ if __name__ == "__main__":
     assert pickle.loads(sent).func is nodes.double._func
 
 
-FIRST_LINES = {
-    "{'describe.out': ['value 2', 'value 4']}": """
-from netrun import Net, node
-@node
-def double(x: int) -> int:
-    return 2 * x
-@node
-def describe(x: int) -> str:
-    return f"value {x}"
-print(Net(double >> describe).run(x=[1, 2]))
-""",
-    "{'pair.out': [(-1, 1), (0, 2)]}": """
-from netrun import Net, node
-@node
-def source(n: int): yield from range(n)
-@node
-def low(x: int) -> int: return x - 1
-@node
-def high(x: int) -> int: return x + 1
-@node
-def pair(low: int, high: int) -> tuple: return low, high
-print(Net(source >> [low, high] >> pair).run(n=[2]))
-""",
-    "{'length.out': [3, 3]}": """
-import asyncio
-from netrun import Net, node
-@node
-async def fetch(url: str) -> str:
-    await asyncio.sleep(0.01)
-    return f"<{url}>"
-@node
-def length(page: str) -> int: return len(page)
-print(Net(fetch >> length).run(url=["a", "b"]))
-""",
-    "{'work.out': [True]}": """
-import os
-from netrun import Net, node
-here = os.getpid()
-@node(pool="cpu")
-def work(pid: int) -> bool:
-    return os.getpid() != pid
-print(Net(work, process_pools={"cpu": {"size": 2}}).run(pid=[here]))
-""",
-    "{'flaky.out': [7]} [7, 7, 7]": """
-from netrun import Net, node
-calls = []
-@node(retries=3)
-def flaky(x: int) -> int:
-    calls.append(x)
-    if len(calls) < 3: raise ConnectionError("not yet")
-    return x
-print(Net(flaky).run(x=[7]), calls)
-""",
-}
+README = (Path(__file__).parents[1] / "README.md").read_text()
+SECTION = README.partition("## Five nets in ten lines each")[2].partition("\n## ")[0]
+PROGRAMS = dict(re.findall(r"<summary>(.*?)</summary>\n+```python\n(.*?)```", SECTION, re.DOTALL))
+IN_A_KERNEL = """
+import sys
+import nbformat
+from nbclient import NotebookClient
+
+notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(sys.stdin.read())])
+NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+print(*(output["text"] for output in notebook.cells[0]["outputs"]))
+"""
 
 
-@pytest.mark.parametrize("printed", FIRST_LINES)
-def test_ten_lines_make_a_net(printed, tmp_path):
-    """A chain, a diamond, an async fan-out, a process pool, a retrying node; in a fresh process."""
-    code = FIRST_LINES[printed].strip()
-    assert len(code.splitlines()) <= 11
-    assert python(code, cwd=tmp_path).strip() == printed
+def test_the_first_lines_of_the_chapter_run():
+    """As they stand there."""
+    chapter = (
+        (Path(__file__).parents[1] / "pts" / "14b_build.pct.py")
+        .read_text()
+        .replace("\n# ", "\n")
+        .replace("\n#\n", "\n\n")
+    )
+    program = chapter.partition("```python\n")[2].partition("```")[0]
+    (said,) = re.findall(r"  # (\{.*\})", program)
+    assert sorted(python(program).strip()) == sorted(said)  # in whichever order the threads have ended
+
+
+def test_the_readme_has_the_five_programs():
+    """Of ten lines at the most."""
+    assert [title.split(":")[0] for title in PROGRAMS] == [
+        "A chain", "A diamond", "An async fan-out", "A process pool", "A node that is tried again",
+    ]  # fmt: skip
+    assert max(len(program.splitlines()) for program in PROGRAMS.values()) <= 10
+
+
+@pytest.mark.parametrize("is_notebook", [False, True])
+@pytest.mark.parametrize("title", PROGRAMS)
+def test_ten_lines_make_a_net(title, is_notebook, tmp_path):
+    """Pasted into a file and run by a fresh interpreter, and into the first cell of a fresh kernel."""
+    (tmp_path / "program.py").write_text(PROGRAMS[title])
+    (tmp_path / "kernel.py").write_text(IN_A_KERNEL)
+    done = subprocess.run(
+        [sys.executable, "kernel.py" if is_notebook else "program.py"],
+        input=PROGRAMS[title],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == PROGRAMS[title].rpartition("# ")[2].strip()
 
 
 # --- as text
@@ -709,7 +1040,11 @@ def test_a_flow_is_written_as_text_and_read_again():
     assert again.run({"double.x": [1, 2]}) == net.run({"double.x": [1, 2]}) == {"first_of_two.out": [[2, 2]]}
 
 
-@pytest.mark.parametrize("part", [nodes.up_to.named("twice"), node(nodes.plain), nodes.told_later])
+@pytest.mark.parametrize(
+    "part",
+    [nodes.up_to.named("twice"), node(nodes.plain), nodes.told_later, nodes.Ways.of_class, nodes.Ways.static,
+     nodes.scaled, nodes.scale.scaled, nodes.tripled],
+)  # fmt: skip
 def test_every_kind_of_importable_function_is_written(part):
     """Under another name too."""
     net = Net(part)
@@ -771,7 +1106,7 @@ async def counts_later(x) -> Iterator[int]:
 
 def starred(*xs): ...
 def keyed(**xs): ...
-def unread(x: "list[Nowhere]"): ...  # noqa: F821
+def unread(x: "list[1 / 0]"): ...
 def batch_of_int(x: Annotated[int, Batch(2)]): ...
 def batch_bare(x: Annotated[list[int], Batch]): ...
 def outputs_bare(x) -> Outputs: ...
@@ -779,6 +1114,12 @@ def outputs_of_int(x) -> Outputs[int]: ...
 def contextless(ctx, x): ...
 def batch_alone(x: Batch(2)): ...
 def outputs_twice(x) -> Outputs["a", "a"]: ...
+def context_in_list(c: list[NodeExecutionContext], x): ...
+def two_contexts(c: NodeExecutionContext, d: NodeExecutionContext, x): ...
+def batch_within(x: list[Annotated[list[int], Batch(2)]]): ...
+def outputs_or_none(x) -> Outputs["a", "b"] | None: ...
+def outputs_within(x) -> list[Outputs["a", "b"]]: ...
+def maybe_halves(x) -> nodes.HalvesOutputs | None: ...
 
 
 MISTAKES = [
@@ -842,7 +1183,7 @@ MISTAKES = [
     (lambda: node(plain, when=3), ConfigError, ["such as 'count(x) >= 2', not 3"]),
     (lambda: node(counts) >> a, GraphError, ["node 'counts'", "-> Iterator[...]", "not as int"]),
     (lambda: node(counts_later) >> a, GraphError, ["node 'counts_later'", "-> AsyncIterator[...]"]),
-    (lambda: node(unread) >> a, GraphError, ["node 'unread'", "'list[Nowhere]'", "parameter 'x'"]),
+    (lambda: node(unread) >> a, GraphError, ["node 'unread'", "'list[1 / 0]'", "parameter 'x'"]),
     (lambda: Net(node(batch_of_int)), GraphError, ["Annotated[list[int], Batch(5)]"]),
     (lambda: Net(node(batch_bare)), GraphError, ["Annotated[list[int], Batch(5)]"]),
     (lambda: Net(node(batch_alone)), GraphError, ["Annotated[list[int], Batch(5)]"]),
@@ -862,6 +1203,41 @@ MISTAKES = [
     (lambda: Net(a >> b).run({"a.y": [1]}), ConfigError, ["no input port 'a.y'", "Did you mean 'a.x'?"]),
     (lambda: Net(Flow(a, b)).run(x=[1]), ConfigError, ["more than one node has an input port 'x'", "'a', 'b'"]),
     (lambda: Net(a).run(x=1), ConfigError, ["a list or another iterable, not 1"]),
+    (lambda: Net(a).run(x={"k": 1}), ConfigError, ["a list or another iterable, not {'k': 1}"]),
+    (lambda: Net(node(lambda sources: 1, name="w")).run(sources=[1]), ConfigError,
+     ["True or False, not [1]", "{'w.sources': values}"]),
+    (lambda: Net(node(lambda inputs: 1, name="w")).run(inputs=[1]), ConfigError, ["{'w.inputs': values}"]),
+    (lambda: Net(node(lambda outputs: 1, name="w")).run(outputs=[1]), ConfigError, ["{'w.outputs': values}"]),
+    (lambda: Net(pair).run(outputs="pair.left"), ConfigError, ["['Node.port'], not 'pair.left'"]),
+    (lambda: Net(a, on_eror="continue"), ConfigError, ["no option 'on_eror'", "Did you mean 'on_error'?"]),
+    (lambda: Net(a, b), ConfigError, ["one thing, and 2 were given", "Net(Flow(a, b))"]),
+    (lambda: Net(), ConfigError, ["one thing, and 0 were given"]),
+    (lambda: a >> [round_robin(b, c), text], GraphError, ["round_robin(b, c) stands alone", "a >> round_robin(b, c)"]),
+    (lambda: a >> round_robin([b, c], text), GraphError, ["[b, c] is several"]),
+    (lambda: a >> round_robin(round_robin(b, c)), GraphError, ["round_robin(b, c) stands alone"]),
+    (lambda: Flow(round_robin(a, b)), GraphError, ["round_robin(a, b) stands alone"]),
+    (lambda: round_robin(a, b) >> c, GraphError, ["round_robin(a, b) stands alone"]),
+    (lambda: Flow(a >> [b, c], a.out >> text), GraphError, ["joins int to str"]),
+    (lambda: Flow(a >> [b, c], a.out >> sink), GraphError, ["edge to b.x and c.x already", "a >> [b.x, c.x, sink.x]"]),
+    (lambda: Flow(a >> [b, c], a >> [sink, c]), GraphError, ["edge to b.x and c.x already", "a >> [b.x, c.x, sink.x]"]),
+    (lambda: Flow((a >> b).named("p"), a.named("p/a") >> c), GraphError,
+     ['a.named("p/a") >> [b.named("p/b").x, c.x]']),
+    (lambda: Flow(pair.left >> a, pair.left >> b), GraphError, ["pair.left >> [a.x, b.x]"]),
+    (lambda: Flow(node(lambda x: x), node(lambda y: y)), GraphError, ['node(f).named("...")']),
+    (lambda: Flow(a >> b, expose=[a.x]), GraphError, ['{"text": node.x}', "not [<input a.x>]"]),
+    (lambda: Flow(a >> b, expose={1: a.x}), GraphError, ["1 is no name for a port"]),
+    (lambda: Flow(a >> b, expose={"named": a.x}), GraphError, ["'named' is no name", "none of its methods"]),
+    (lambda: node(lambda _x: 1, name="w")._x, AttributeError, ['.port("_x")']),
+    (lambda: Flow(node(lambda _x: 1, name="w"))._x, AttributeError, ['.port("_x")']),
+    (lambda: a >> str, GraphError, ["str is a class and no node yet", "node(str)"]),
+    (lambda: a.with_options(name="q"), ConfigError, ["a.named('q')"]),
+    (lambda: node("q"), ConfigError, ["node(name='q')"]),
+    (lambda: Net(node(context_in_list)), GraphError, ["is `c` the context?", "c: NodeExecutionContext"]),
+    (lambda: Net(node(two_contexts)), GraphError, ["'c' gets the context already", "'d' would too"]),
+    (lambda: Net(node(batch_within)), GraphError, ["Annotated[list[int], Batch(5)]"]),
+    (lambda: Net(node(outputs_or_none)), GraphError, ["without `| None`", "return Skip"]),
+    (lambda: Net(node(outputs_within)), GraphError, ["declared alone"]),
+    (lambda: Net(node(maybe_halves)), GraphError, ["without `| None`", "return Skip"]),
 ]  # fmt: skip
 
 

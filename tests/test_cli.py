@@ -282,6 +282,16 @@ def test_a_wrong_net_is_told_in_full(folder):
     )
 
 
+def test_packets_that_are_left_are_noted(folder):
+    """And what they wait for."""
+    (folder / "join.toml").write_text(
+        '[nodes.J]\nin_ports = ["a", "b"]\nin_salvo_conditions.both = { when = "nonempty(a) and nonempty(b)" }\n'
+    )
+    code, out, err = netrun(folder, "run", "join.toml", "--input", "J.a=1", "--input", "J.a=2")
+    assert (code, out) == (0, "")
+    assert err.startswith("note: 2 packets are left at node 'J': node 'J' has 0 packets at port 'b'")
+
+
 def test_validate(folder):
     """Each file: what is in it, or what is wrong. Nothing is run, no file of the net's is made."""
     (folder / "wrong.toml").write_text("[nodes.A]\nx = 1\n[nodes.A.options]\nretrys = 1\n")
@@ -296,6 +306,38 @@ def test_validate(folder):
     assert not (folder / "dead.jsonl").exists()
     assert not (folder / "packets").exists()
     assert not (folder / "h").exists()
+
+
+NEVER = """\
+edges = [{ from = "B.out", to = "B.in" }]
+[nodes.A]
+in_ports = { in = { slots = 3 } }
+in_salvo_conditions.five = { when = "count(in) >= 5" }
+[nodes.B]
+in_ports = ["in"]
+out_ports = ["out"]
+in_salvo_conditions.one = { when = "nonempty(in)" }
+out_salvo_conditions.out = { when = "nonempty(out)" }
+"""
+
+
+def test_what_can_never_work_is_told(folder):
+    """By `validate` with what is doubtful, by `run` as far as it is certain; refused where the text asks for that."""
+    (folder / "never.toml").write_text(NEVER)
+    fault = "node 'A': input condition 'five' can never be met"
+    code, out, err = netrun(folder, "validate", "never.toml")
+    assert (code, out) == (0, "never.toml: right: 2 nodes, 1 edges; without a function: A, B\n")
+    assert err.startswith(f"warning: something in this graph can never work:\n  - {fault}")
+    assert "\nnote: never.toml: nothing in the graph starts the cycle of 'B'" in err
+    code, out, err = netrun(folder, "run", "never.toml")
+    assert (code, out) == (0, "")
+    assert fault in err
+    assert "Warning" not in err
+    assert "cycle" not in err
+    code, out, err = netrun(folder, "run", "never.toml", "--set", "net.check=error")
+    assert (code, out) == (3, "")
+    assert err.startswith(f"error: the graph cannot be run, 2 finding(s):\n  - {fault}")
+    assert netrun(folder, "run", "never.toml", "--set", "net.check=false") == (0, "", "")
 
 
 def test_validate_without_imports(folder):
@@ -313,6 +355,15 @@ def test_show(folder):
     assert netrun(folder, "show", "net.toml") == (0, "Count\n└─ out ─> in Square\n   └─ out ─>\n", "")
     assert 'n0 -- "out → in" --> n1' in netrun(folder, "show", "net.toml", "--mermaid")[1]
     assert netrun(folder, "show", "net.toml", "--svg")[1].startswith("<svg")
+
+
+def test_show_folds_what_is_large(folder):
+    """Unless all of it is asked for."""
+    (folder / "large.toml").write_text("".join(f'[nodes.N{n}]\nin_ports = ["in"]\n' for n in range(100)))
+    assert netrun(folder, "show", "large.toml", "--svg")[1].count("data-node") == 1
+    assert netrun(folder, "show", "large.toml", "--svg", "--all")[1].count("data-node") == 100
+    assert netrun(folder, "show", "large.toml", "--mermaid", "--all")[1].count("-->") == 100
+    assert len(netrun(folder, "show", "large.toml")[1].splitlines()) == 100
 
 
 def test_output_in_a_terminal_of_ascii(folder):

@@ -15,6 +15,7 @@ from netrun import (
     FactoryError,
     Graph,
     GraphError,
+    GraphWarning,
     ImportPathError,
     Net,
     NetDefinition,
@@ -404,7 +405,8 @@ def test_a_factory_may_type_its_ports():
         get_port_types=lambda: {"in_ports": {"a": int}, "out_ports": {"b": str}},
     )
     text = '[nodes.N]\nfactory = "made_up"\nin_ports.a = { type = "bool" }\n'
-    net = Net.from_toml(text)
+    with pytest.warns(GraphWarning, match="sends from port 'b'"):
+        net = Net.from_toml(text)
     assert (net.get_input_port_type("N", "a"), net.get_output_port_type("N", "b")) == ("bool", str)
     assert net.to_toml() == text
     module(get_node_spec=dict, get_node_funcs=nothing, get_port_types=lambda: {"a": int})

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import os
+from inspect import signature
 from threading import Thread
 
 import pytest
@@ -91,15 +92,16 @@ def test_a_condition_that_would_fire_for_ever_is_refused(takes):
 
 
 def test_storage_options_are_checked():
-    """A bad limit is refused; unknown options are Python's business."""
+    """A bad limit is refused, and an unknown option with the nearest one; the signature still tells them."""
     for bad in (
         {"consumed_packet_storage_limit": 3},
         {"consumed_packet_storage_limit": -1, "consumed_packet_storage": True},
     ):
         with pytest.raises(ConfigError):
             Net(chain("A"), **bad)
-    with pytest.raises(TypeError):
+    with pytest.raises(ConfigError, match=r"no option 'max_epoch'\. Did you mean 'max_epochs'"):
         Net(chain("A"), max_epoch=3)
+    assert signature(Net).parameters["max_epochs"].annotation == int | None
 
 
 # functions and options

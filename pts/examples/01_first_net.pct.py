@@ -58,6 +58,8 @@ try:
     measure >> measure.named("again")
 except GraphError as error:
     print(error)
+else:
+    raise AssertionError("not refused")
 
 # %% [markdown]
 # ## Two ways, and together again

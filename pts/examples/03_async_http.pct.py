@@ -16,6 +16,7 @@
 import asyncio
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -65,13 +66,21 @@ assert Counter(titles) == {"even": 10, "odd": 10}
 
 # %% [markdown]
 # `run` is a plain call, here in a notebook too, where a loop is running. In async code the same net runs on the loop that is
-# there:
+# there. (A script says `asyncio.run(three_more())`, a notebook `await three_more()`; a thread of its own does for both.)
+
 
 # %%
-net.inject_packets("fetch", "number", [1, 2, 3])
-await net.async_start()
-assert sorted(net.take_outputs("title", "out")) == ["even", "odd", "odd"]
+async def three_more() -> list[str]:
+    net.inject_packets("fetch", "number", [1, 2, 3])
+    await net.async_start()
+    return net.take_outputs("title", "out")
+
+
+with ThreadPoolExecutor(1) as thread:
+    more = thread.submit(lambda: asyncio.run(three_more())).result()
+assert sorted(more) == ["even", "odd", "odd"]
 server.shutdown()
+server.server_close()
 
 # %% [markdown]
 # How many fetches ran at the same time is in the timeline:

@@ -9,8 +9,7 @@
 # %% [markdown]
 # # Threads: files that take long to read
 #
-# Checksums of many files. Reading waits for the disk, so four threads do it, each with a buffer of its own. Adding up needs
-# none.
+# Checksums of many files. Reading waits for the disk, so four threads do it, each with a buffer of its own.
 
 # %%
 import hashlib

@@ -64,3 +64,5 @@ try:
 except NodeExecutionFailed as error:
     print(error)
     assert isinstance(error.__cause__, ValueError)
+else:
+    raise AssertionError("not raised")

@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 
 from netrun import EventHistory, Net, node
 
-folder = Path(TemporaryDirectory().name)
-folder.mkdir()
+temporary = TemporaryDirectory()
+folder = Path(temporary.name)
 
 
 @node
@@ -40,13 +40,14 @@ net.inject_packets("load", "name", ["dog", "cat", "owl"])
 net.start()
 
 # %% [markdown]
-# The output packets are still there, so each can be asked for what it comes from.
+# The output packets are still there: those that were created and whose values are held. Each can be asked for what it comes
+# from.
 
 # %%
-made = [net.get_packet(entry.data["packet_id"]) for entry in net.history.get_events() if entry.event_type == "PacketCreated"
-        and net.value_store.has_value(entry.data["packet_id"])]  # fmt: skip
-wrong = next(packet for packet in made if net.value_store.get_value(packet.id)["name"] == "cat")
-lineage = net.lineage(wrong.id)
+created = [entry.data["packet_id"] for entry in net.history.get_events() if entry.event_type == "PacketCreated"]
+pictures = {id: net.value_store.get_value(id) for id in created if net.value_store.has_value(id)}
+wrong = next(id for id, picture in pictures.items() if picture["name"] == "cat")
+lineage = net.lineage(wrong)
 print(lineage)
 
 # %% [markdown]

@@ -47,6 +47,8 @@ try:
     fahrenheit >> shout
 except GraphError as error:
     print(error)
+else:
+    raise AssertionError("not refused")
 
 # %% [markdown]
 # Types can also be set on a net: a class, the name of one (for what you do not want to import), exactly a class, a class as

@@ -154,6 +154,8 @@ try:
     Net.from_toml(wrong)
 except DslError as error:
     print(error)
+else:
+    raise AssertionError("not refused")
 wrong = wrong.replace("predicate:", "predicate =")
 try:
     Net.from_toml(wrong)

@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 
 from netrun import Net
 
-folder = Path(TemporaryDirectory().name)
-folder.mkdir()
+temporary = TemporaryDirectory()
+folder = Path(temporary.name)
 (folder / "csv_reader.py").write_text(
     """
 from functools import partial

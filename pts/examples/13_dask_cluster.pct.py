@@ -33,7 +33,8 @@ cluster = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dash
 client = Client(cluster)
 
 # %% [markdown]
-# In a script, Dask wants these lines, and what uses them, below `if __name__ == "__main__":`.
+# This page is a notebook. As a script it would not run: there Dask wants these lines, and all that uses them, below
+# `if __name__ == "__main__":`, since its workers begin with importing the script.
 #
 # ## The graph
 

@@ -22,15 +22,16 @@ import csv
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from netrun import Batch, Flow, Net, Skip, node
+from netrun import Flow, Net, Skip, node
 
-folder = Path(TemporaryDirectory().name)
-(folder / "in").mkdir(parents=True)
+temporary = TemporaryDirectory()
+folder = Path(temporary.name)
+(folder / "in").mkdir()
 (folder / "in" / "monday.csv").write_text("id,what,number\n1,apple,3\n2,melon,one\n3,pear,2\n")
 (folder / "in" / "tuesday.csv").write_text("id,what,number\n4,apple,1\n5,durian,1\n6,melon,4\n7,pear,\n")
 (folder / "in" / "broken.csv").write_bytes(b"id,what\n\xff\xfe\n")
@@ -50,6 +51,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Order:
+    line: Line  # where it was read
     id: int
     what: str
     number: int
@@ -83,7 +85,7 @@ def lines(path: Path) -> Iterator[Line]:
 @node
 def parse(line: Line) -> ParseOutputs:
     try:
-        order = Order(int(line.fields["id"]), line.fields["what"], int(line.fields["number"]))
+        order = Order(line, int(line.fields["id"]), line.fields["what"], int(line.fields["number"]))
         return ParseOutputs(order, Skip)
     except (KeyError, TypeError, ValueError) as error:
         return ParseOutputs(Skip, Rejection(line, str(error)))
@@ -97,25 +99,25 @@ class PricedOutputs(NamedTuple):
 @node
 def priced(order: Order) -> PricedOutputs:
     if order.what not in PRICES:
-        return PricedOutputs(Skip, Rejection(Line("?", 0, asdict(order)), f"no price for {order.what}"))
-    return PricedOutputs(Order(order.id, order.what, order.number, order.number * PRICES[order.what]), Skip)
+        return PricedOutputs(Skip, Rejection(order.line, f"no price for {order.what}"))
+    return PricedOutputs(replace(order, costs=order.number * PRICES[order.what]), Skip)
 
 
 # %% [markdown]
-# `store` writes two orders in a transaction. It is deferred and tried again if the database is locked; what an attempt that
-# failed had inserted is rolled back. The orders are written by their id, so a night that is run twice changes nothing.
+# `store` writes each order in a transaction. It is deferred and tried again if the database is locked; what an attempt that
+# failed had inserted is rolled back. Orders are written by their id, so a night that is run twice changes nothing.
 
 # %%
 database = sqlite3.connect(folder / "orders.db", check_same_thread=False)
 database.execute("create table orders (id integer primary key, what text, number integer, costs real)")
 
 
-@node(retries=3, retry_wait=0.05, retry_on=sqlite3.OperationalError, when="nonempty(orders)")
-def store(orders: Annotated[list[Order], Batch(2)]) -> int:
+@node(retries=3, retry_wait=0.05, retry_on=sqlite3.OperationalError)
+def store(order: Order) -> int:
     with database:
-        rows = [tuple(asdict(order).values()) for order in orders]
-        database.executemany("insert or replace into orders values (?, ?, ?, ?)", rows)
-    return len(orders)
+        row = order.id, order.what, order.number, order.costs
+        database.execute("insert or replace into orders values (?, ?, ?, ?)", row)
+    return order.id
 
 
 @node
@@ -138,12 +140,16 @@ net = Net(flow, on_error="continue")
 stored = net.run(path=sorted((folder / "in").glob("*.csv")))["store.out"]
 
 # %%
-assert sum(stored) == 4
+assert stored == [1, 3, 4, 6]
 assert database.execute("select sum(costs), count(*) from orders").fetchone() == (15.5, 4)
 rejected = [json.loads(line) for line in (folder / "rejected.jsonl").read_text().splitlines()]
 for each in rejected:
     print(each)
-assert [each["why"].split()[0] for each in rejected] == ["invalid", "no", "invalid"]
+assert [(each["file"], each["line"], each["why"].split()[0]) for each in rejected] == [
+    ("monday.csv", 3, "invalid"),
+    ("tuesday.csv", 3, "no"),
+    ("tuesday.csv", 5, "invalid"),
+]
 (letter,) = net.dead_letter_queue
 print(letter.node_name, letter.packet_values, letter.exception)
 assert isinstance(letter.exception, UnicodeDecodeError)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .core import NetConfig, NodeConfig
+from .core import NetConfig, NodeConfig, brief
 from .expressions import Misread
 
 # %% pts/11c_description.pct.py 4
@@ -19,6 +19,8 @@ class PortDefinition:
     slots: int | None = None
     type: str | dict[str, Any] | None = None
 
+    __repr__ = brief
+
 
 @dataclass(slots=True)
 class ConditionDefinition:
@@ -27,6 +29,8 @@ class ConditionDefinition:
     when: str
     ports: dict[str, int | None] | None = None
     max_salvos: int | None = None
+
+    __repr__ = brief
 
 
 @dataclass(slots=True)
@@ -46,6 +50,8 @@ class NodeDefinition:
     options: dict[str, Any] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
 
+    __repr__ = brief
+
 
 @dataclass(slots=True)
 class EdgeDefinition:
@@ -54,6 +60,8 @@ class EdgeDefinition:
     source: tuple[str, str]
     target: tuple[str, str]
     meta: dict[str, Any] = field(default_factory=dict)
+
+    __repr__ = brief
 
 
 @dataclass

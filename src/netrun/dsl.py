@@ -35,6 +35,7 @@ from .core import (
     ImportPathError,
     NetConfig,
     NodeConfig,
+    brief,
 )
 from .driver import are_same
 from .description import (
@@ -563,6 +564,8 @@ class NetDefinition(Description):
     file: str | None = field(default=None, compare=False)
     given: Mapping[Path, Any] = field(default_factory=dict, repr=False, compare=False)
     missing: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
+
+    __repr__ = brief
 
     @classmethod
     def from_toml(cls, text: str, file: str | None = None, given: Mapping[Path, Any] | None = None) -> Self:

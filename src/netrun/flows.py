@@ -5,6 +5,7 @@ __all__ = ['Flow', 'round_robin']
 # %% pts/14_flows.pct.py 2
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any, NamedTuple, NoReturn
 
 from netrun_sim import Edge, Graph, Node, PortRef, PortType
@@ -36,6 +37,18 @@ class Wires:
         return _join(other, self)
 
 
+class Drawn(Wires):
+    """What is a net in itself, and draws itself in Jupyter."""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from .show import picture  # the next chapter
+
+        try:
+            return picture(self)._repr_mimebundle_(include, exclude)
+        except GraphError:  # hints cannot be read, which is what the text says
+            return {"text/plain": repr(self)}
+
+
 class End(Wires):
     """A port, to begin or end an edge at."""
 
@@ -62,7 +75,12 @@ class Ports(NamedTuple):
 _HOOKS = ("start_node_func", "stop_node_func", "exec_failed_node_func")
 
 
-class Part(Wires, ABC):
+def _by_port(name: str) -> str:
+    """How a port is reached whose name is hidden."""
+    return "" if name.startswith("__") else f' A port of this name is .port("{name}").'
+
+
+class Part(Drawn, ABC):
     """A node that is not in a net yet. _options: of its node; _hooks: its functions besides the one that is executed."""
 
     _name: str
@@ -89,6 +107,16 @@ class Part(Wires, ABC):
         """What it is, for people."""
         ...
 
+    def __dir__(self) -> list[str]:
+        try:
+            return [*super().__dir__(), *self._flow._free_names()]
+        except GraphError:  # its hints cannot be read
+            return [*super().__dir__()]
+
+    def _base(self) -> str:
+        """What it is called where it is written."""
+        return self._name
+
     @property
     def _flow(self) -> "Flow":
         ports = self._ports()
@@ -101,8 +129,17 @@ class Part(Wires, ABC):
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return self._flow._end(name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}.{_by_port(name)}")
+        try:
+            return self._flow._end(name)
+        except GraphError as error:  # its hints cannot be read
+            raise AttributeError(f"{name!r} is not known: {error}") from error
+
+
+def _written(part: Part, port: str | None = None) -> str:
+    """A node or a port of it, as one would write it."""
+    name = part._name if part._name.isidentifier() else f'{part._base()}.named("{part._name}")'
+    return name if port is None else f"{name}.{port}" if port.isidentifier() else f'{name}.port("{port}")'
 
 
 class Template(Part):
@@ -147,7 +184,7 @@ class Side(NamedTuple):
         )
 
 # %% pts/14_flows.pct.py 10
-class Flow(Wires):
+class Flow(Drawn):
     """Several wirings as one: `Flow(a >> b, b.left >> c.x)`. `Net(flow)` runs it; `flow.named("left")` is the same once more,
     for a net that has it twice.
 
@@ -159,11 +196,7 @@ class Flow(Wires):
     """
 
     def __init__(self, *wirings: Any, expose: Mapping[str, End] | None = None) -> None:
-        nodes: dict[str, Part] = {}
-        edges: dict[Place, Place] = {}
-        for wiring in wirings:
-            flow = _as_flow(wiring)
-            nodes, edges = _merged(nodes, flow._nodes), _merged_edges(edges, flow._edges)
+        nodes, edges = _together(map(_as_flow, wirings))
         self._nodes: dict[str, Part] = nodes
         self._edges: dict[Place, Place] = edges
         side = Side("flow", *(_free(nodes, edges) if expose is None else _exposed(nodes, edges, expose)))
@@ -210,6 +243,15 @@ class Flow(Wires):
             raise AttributeError(f"{what}: {near} It has the {there}.")
         return End(self, name, inputs.get(name), outputs.get(name))
 
+    def _free_names(self) -> list[str]:
+        """The names of its ports."""
+        return [port for side in self._heads for port in side.inputs] + [
+            port for side in self._tails for port in side.outputs
+        ]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._free_names()]
+
     def __bool__(self) -> NoReturn:
         raise TypeError(
             "a flow is neither true nor false. To join wirings write Flow(a >> b, c >> d), not `and` or `or`."
@@ -217,7 +259,7 @@ class Flow(Wires):
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
-            raise AttributeError(f"'Flow' object has no attribute {name!r}")
+            raise AttributeError(f"'Flow' object has no attribute {name!r}.{_by_port(name)}")
         return self._end(name)
 
     def __repr__(self) -> str:
@@ -226,40 +268,68 @@ class Flow(Wires):
         return f"<Flow {', '.join([*edges, *(name for name in self._nodes if name not in joined)])}>"
 
 # %% pts/14_flows.pct.py 11
-def _merged(some: Mapping[str, Part], others: Mapping[str, Part]) -> dict[str, Part]:
-    for name, part in others.items():
-        if name in some and some[name] is not part and some[name] != part:
-            _refuse(
-                "DuplicateNode",
-                f"two different nodes are called {name!r}: {some[name]._made_of()} and {part._made_of()}. Call one of them something "
-                f'else: {name.rpartition("/")[2]}.named("...")',
-                node=name,
-            )
-    return {**some, **others}
+class Wiring(NamedTuple):
+    """Nodes and edges."""
+
+    nodes: dict[str, Part]
+    edges: dict[Place, Place]
+
+    def ends(self, source: Place) -> list[Place]:
+        """Where an output leads, by way of a node that `>>` has put between."""
+        target = self.edges[source]
+        between = self.nodes.get(target[0])
+        if not isinstance(between, Template):
+            return [target]
+        return [self.edges[between._name, port] for port in between._ports().outputs]
+
+    def told(self, place: Place) -> str:
+        """A port, as one would write it."""
+        return _written(self.nodes[place[0]], place[1])
+
+    def merged(self, others: "Wiring") -> "Wiring":
+        """Both. A node that is in both is one node."""
+        both = Wiring({**others.nodes, **self.nodes}, {})
+        for source in others.edges:
+            if source not in self.edges or isinstance(both.nodes[source[0]], Template):
+                continue
+            some, more = self.ends(source), others.ends(source)
+            if self.edges[source] != others.edges[source] or some != more:
+                _refuse_second(both, source, some, more)
+        for name, part in others.nodes.items():
+            there = self.nodes.get(name, part)
+            if there is not part and there != part:
+                _refuse(
+                    "DuplicateNode",
+                    f"two different nodes are called {name!r}: {there._made_of()} and {part._made_of()}. Call one of them "
+                    f'something else: {part._base()}.named("...")',
+                    node=name,
+                )
+        return Wiring({**self.nodes, **others.nodes}, {**self.edges, **others.edges})
 
 
-def _merged_edges(some: Mapping[Place, Place], others: Mapping[Place, Place]) -> dict[Place, Place]:
-    for source, target in others.items():
-        if some.get(source, target) != target:
-            first, second = _told(some[source]), _told(target)
-            _refuse(
-                "SecondEdge",
-                f"{_told(source)} >> {second}: {_told(source)} has an edge to {first} already, and an output port has one. "
-                f"To send each packet to both write {source[0]} >> [{first}, {second}]",
-                source=_told(source),
-                target=second,
-                first=first,
-            )
-    return {**some, **others}
+def _refuse_second(both: Wiring, source: Place, some: list[Place], more: list[Place]) -> NoReturn:
+    """An output has one edge."""
+    first, second = [[both.told(place) for place in places] for places in (some, more)]
+    new = [end for end in second if end not in first] or second
+    is_only = len(both.nodes[source[0]]._ports().outputs) == 1
+    begin = _written(both.nodes[source[0]]) if is_only else both.told(source)
+    _refuse(
+        "SecondEdge",
+        f"{both.told(source)} >> {' and '.join(new)}: {both.told(source)} has an edge to {' and '.join(first)} already, and an "
+        f"output port has one. To send each packet to all of them write {begin} >> [{', '.join(dict.fromkeys([*first, *second]))}]",
+        source=_told(source),
+        target=_told(more[0]),
+        first=_told(some[0]),
+    )
 
 
 def _free(nodes: Mapping[str, Part], edges: Mapping[Place, Place]) -> tuple[dict[str, Place], dict[str, Place]]:
     """The inputs and outputs without an edge: by the port's name, with the node's where several have it."""
-    taken = {*edges, *edges.values()}
     sides = []
-    for kind in (0, 1):
-        places = [(name, port) for name, part in nodes.items() for port in part._ports()[kind] if (name, port) not in
-                  (edges if kind else taken - set(edges))]  # fmt: skip
+    for kind, taken in ((0, set(edges.values())), (1, set(edges))):
+        places = [
+            (name, port) for name, part in nodes.items() for port in part._ports()[kind] if (name, port) not in taken
+        ]
         names = [port for _, port in places]
         sides.append({place[1] if names.count(place[1]) == 1 else _told(place): place for place in places})
     return sides[0], sides[1]
@@ -270,7 +340,16 @@ def _exposed(
 ) -> tuple[dict[str, Place], dict[str, Place]]:
     inputs: dict[str, Place] = {}
     outputs: dict[str, Place] = {}
+    if not isinstance(expose, Mapping):
+        _refuse("Expose", f'expose says names of ports, as in {{"text": node.x}}, not {expose!r:.200}')
     for name, end in expose.items():
+        if not isinstance(name, str) or not name or name.startswith("_") or hasattr(Flow, name):
+            _refuse(
+                "Expose",
+                f"{name!r} is no name for a port that is exposed: it is to be an attribute of the flow, so choose a word that "
+                "begins with no underscore and is none of its methods",
+                name=name,
+            )
         if not isinstance(end, End):
             _refuse("Expose", f"expose takes ports such as node.out, not {end!r:.200} for {name!r}", name=name)
         for sides, place in ((inputs, end._target), (outputs, end._source)):
@@ -290,31 +369,47 @@ def _exposed(
     return inputs, outputs
 
 # %% pts/14_flows.pct.py 16
+def _together(flows: Iterable[Flow]) -> Wiring:
+    """The nodes and edges of flows."""
+    return reduce(Wiring.merged, (Wiring(flow._nodes, flow._edges) for flow in flows), Wiring({}, {}))
+
+
 class Turns:
-    """What `round_robin` gives: several that take turns."""
+    """What `round_robin` gives: several that take turns, on the right of `>>`."""
 
     def __init__(self, targets: tuple[Any, ...]) -> None:
-        self.targets = targets
+        self._targets = [_as_flow(each, is_source=False) for each in targets]
+        for flow in self._targets:
+            if len(flow._heads) != 1:
+                _refuse(
+                    "SeveralInTurn",
+                    f"round_robin lets one after the other have a packet, and {_names(flow._heads)} is several. Put a node before "
+                    "them that sends to each, or name one port",
+                )
 
     def __rrshift__(self, other: Any) -> Flow:
         return _join(other, self)
 
+    def __repr__(self) -> str:
+        return f"round_robin({', '.join(flow._heads[0].name for flow in self._targets)})"
 
-def _as_flow(thing: Any, is_source: bool = False) -> Flow:
-    """What stands beside `>>`, as a flow. is_source: on its left."""
+
+def _as_flow(thing: Any, is_source: bool | None = None) -> Flow:
+    """What stands beside `>>`, as a flow. is_source: on its left, or on its right; None: beside none."""
     if isinstance(thing, Flow):
         return thing
     if isinstance(thing, Part):
         return thing._flow
     if isinstance(thing, End):
-        return _of_end(thing, is_source)
+        return thing._flow if is_source is None else _of_end(thing, is_source)
     if isinstance(thing, (list, tuple)) and thing:
         return _of_list([_as_flow(each, is_source) for each in thing])
-    if isinstance(thing, Turns) and not is_source:
-        return _of_list([_as_flow(each) for each in thing.targets])
-    if callable(thing) and not isinstance(thing, type):
+    if isinstance(thing, Turns):
+        _refuse("TurnsWithin", f"{thing!r} stands alone on the right of one >>: a >> {thing!r}")
+    if callable(thing):
         name = getattr(thing, "__name__", "it")
-        _refuse("NotANode", f"{label(thing)} is a function and no node yet: write @node above it, or node({name})")
+        what = "class" if isinstance(thing, type) else "function"
+        _refuse("NotANode", f"{label(thing)} is a {what} and no node yet: write @node above it, or node({name})")
     what = "an empty list" if isinstance(thing, (list, tuple)) else f"{thing!r:.200}"
     _refuse(
         "NotANode",
@@ -343,10 +438,7 @@ def _of_end(end: End, is_source: bool) -> Flow:
 
 
 def _of_list(flows: Sequence[Flow]) -> Flow:
-    nodes: dict[str, Part] = {}
-    edges: dict[Place, Place] = {}
-    for flow in flows:
-        nodes, edges = _merged(nodes, flow._nodes), _merged_edges(edges, flow._edges)
+    nodes, edges = _together(flows)
     heads = tuple(side for flow in flows for side in flow._heads)
     return Flow._of(nodes, edges, heads, tuple(side for flow in flows for side in flow._tails))
 
@@ -362,29 +454,30 @@ class Pair(NamedTuple):
     target: Place
     can_meet: bool
     is_needed: bool  # whether the target must have a packet
+    text: str
 
     def __str__(self) -> str:
-        return f"{_told(self.source)} >> {_told(self.target)}"
+        return self.text
 
 
 class Choice:
-    """Chooses edges, among these nodes and besides these edges."""
+    """Chooses edges, besides those of a wiring."""
 
-    def __init__(self, nodes: dict[str, Part], edges: dict[Place, Place]) -> None:
-        self.nodes, self.edges = nodes, edges
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
 
-    def add(self, source: Place, target: Place) -> None:
-        """An edge."""
-        self.edges = _merged_edges(self.edges, {source: target})
+    def add(self, edges: dict[Place, Place], nodes: dict[str, Part] | None = None) -> None:
+        """More edges, and nodes."""
+        self.wiring = self.wiring.merged(Wiring({**self.wiring.nodes, **(nodes or {})}, edges))
 
     def one(self, left: Side, right: Side) -> None:
         """The edge between two sides, where there is one that it can only be."""
         pair = self.choose(left, right, self.outputs(left, right), self.inputs(left, right))
-        self.add(pair.source, pair.target)
+        self.add({pair.source: pair.target})
 
     def outputs(self, left: Side, right: Side) -> list[Place]:
         """The outputs that have no edge, or the one that was named."""
-        free = [place for place in left.outputs.values() if left.is_exact or place not in self.edges]
+        free = [place for place in left.outputs.values() if left.is_exact or place not in self.wiring.edges]
         if not free:
             there = (
                 f"all of its outputs have an edge: {', '.join(left.outputs)}"
@@ -399,11 +492,11 @@ class Choice:
 
     def inputs(self, left: Side, right: Side) -> list[Place]:
         """The inputs that have no edge, or the one that was named."""
-        taken = set(self.edges.values())
+        taken = set(self.wiring.edges.values())
         free = [place for place in right.inputs.values() if right.is_exact or place not in taken]
         if not free:
             if right.inputs:
-                ends = [f"{left.name} >> {_told(place)}" for place in right.inputs.values()]
+                ends = [f"{left.name} >> {self.wiring.told(place)}" for place in right.inputs.values()]
                 why = f"all of its inputs have an edge. To bring packets of both to one name it: {' or '.join(ends)}"
             else:
                 why = "it has no input port: give its function a parameter"
@@ -429,11 +522,13 @@ class Choice:
         """What is to be known of an edge that could be."""
         sent, taken = (None if spec is None else port_type(spec) for spec in self.types(source, target))
         meets = sent is None or taken is None or can_meet(sent, taken)
-        return Pair(source, target, meets, target[1] not in self.nodes[target[0]]._ports().optional)
+        is_needed = target[1] not in self.wiring.nodes[target[0]]._ports().optional
+        return Pair(source, target, meets, is_needed, f"{self.wiring.told(source)} >> {self.wiring.told(target)}")
 
     def types(self, source: Place, target: Place) -> tuple[Any, Any]:
         """The types of both ends."""
-        return self.nodes[source[0]]._ports().outputs[source[1]], self.nodes[target[0]]._ports().inputs[target[1]]
+        nodes = self.wiring.nodes
+        return nodes[source[0]]._ports().outputs[source[1]], nodes[target[0]]._ports().inputs[target[1]]
 
     def _never_meet(self, left: Side, right: Side, pairs: list[Pair]) -> NoReturn:
         told = []
@@ -484,10 +579,8 @@ class Join(Choice):
         sent = self.types(source, targets[0])[0]
         ports = Ports({"in": sent}, dict.fromkeys(names, sent), frozenset())
         part = Template(name, f"netrun.factories.{factory}", {"outputs": names}, ports)
-        self.add(source, (name, "in"))
-        self.nodes = _merged(self.nodes, {name: part})
-        for port, target in zip(names, targets, strict=True):
-            self.add((name, port), target)
+        leads: dict[Place, Place] = {(name, port): target for port, target in zip(names, targets, strict=True)}
+        self.add({source: (name, "in"), **leads}, {name: part})
 
     def by_name(self, lefts: Sequence[Side], right: Side) -> None:
         """Edges from several to the inputs of one, by names."""
@@ -496,7 +589,7 @@ class Join(Choice):
             name = left.name.rpartition("/")[2]
             if name in inputs:
                 pair = self.choose(left, right, outputs, [inputs[name]])
-                self.add(pair.source, pair.target)
+                self.add({pair.source: pair.target})
                 continue
             bearing = [place for place in outputs if place[1] in inputs]
             if len(bearing) != 1:
@@ -504,18 +597,18 @@ class Join(Choice):
                     "NoSuchInput",
                     f"{_names(lefts)} >> {right.name}: {right.name} has no input called {left.name!r} as the node is, nor as its "
                     f"output ({', '.join(place[1] for place in outputs)}); its inputs are {', '.join(inputs)}. Name the ends: "
-                    f"Flow({', '.join(f'{_told(outputs[0])} >> {right.name}.{port}' for port in list(inputs)[:1])}, ...)",
+                    f"Flow({', '.join(f'{self.wiring.told(outputs[0])} >> {self.wiring.told(place)}' for place in list(inputs.values())[:1])}, ...)",
                     node=left.name,
                 )
             pair = self.choose(left, right, bearing, [inputs[bearing[0][1]]])
-            self.add(pair.source, pair.target)
+            self.add({pair.source: pair.target})
 
 # %% pts/14_flows.pct.py 20
 def _join(left: Any, right: Any) -> Flow:
     """`left >> right`."""
-    a, b = _as_flow(left, is_source=True), _as_flow(right)
-    nodes = _merged(a._nodes, b._nodes)
-    join = Join(nodes, _merged_edges(a._edges, b._edges))
+    a = _as_flow(left, is_source=True)
+    b = _of_list(right._targets) if isinstance(right, Turns) else _as_flow(right, is_source=False)
+    join = Join(_together([a, b]))
     if len(a._tails) == 1 and len(b._heads) == 1:
         join.one(a._tails[0], b._heads[0])
     elif len(a._tails) == 1:
@@ -528,22 +621,26 @@ def _join(left: Any, right: Any) -> Flow:
             f"{_names(a._tails)} >> {_names(b._heads)}: several to several says not which to which. Write an edge for each, "
             "in one Flow(a >> c, b >> d)",
         )
-    return Flow._of(join.nodes, join.edges, a._heads, b._tails)
+    return Flow._of(*join.wiring, a._heads, b._tails)
 
 # %% pts/14_flows.pct.py 22
 def round_robin(*targets: Any) -> Turns:
-    """What packets go to in turn: `a >> round_robin(b, c)`. To share work among equals, `max_parallel_epochs` and pools do
-    more."""
+    """What packets go to in turn: `a >> round_robin(b, c)`, nodes or ports, alone on the right of a `>>`. To share work among
+    equals, `max_parallel_epochs` and pools do more. A net that is resumed from a checkpoint begins with the first again.
+
+    Raises `GraphError`.
+    """
     if not targets:
         _refuse("NotANode", "round_robin needs the nodes that take turns: a >> round_robin(b, c)")
     return Turns(targets)
 
-# %% pts/14_flows.pct.py 24
+# %% pts/14_flows.pct.py 25
 class Assembly:
     """The graph of a flow, and what its nodes do."""
 
     def __init__(self, flow: Flow) -> None:
         self._parts = flow._nodes
+        self.exposed = {name: place for side in flow._heads for name, place in side.inputs.items()}
         self._made = {name: part._make() for name, part in flow._nodes.items()}
         nodes = [Node(name, **made.spec) for name, made in self._made.items()]
         self.graph = Graph(

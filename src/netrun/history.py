@@ -14,7 +14,7 @@ from time import gmtime, strftime, time
 from typing import Any, NamedTuple
 
 from .books import Record
-from .core import ConfigError, _told
+from .core import ConfigError, _told, brief
 from .execution import Attempt, Ending, Verdict
 from .routing import Door, Wire
 
@@ -30,6 +30,8 @@ class HistoryEntry:
     event_type: str | None = None
     action_id: str | None = None
     data: dict[str, Any] = field(default_factory=dict)
+
+    __repr__ = brief
 
 
 def entry_of(line: str | bytes) -> HistoryEntry:
@@ -474,6 +476,7 @@ def _warn(text: str) -> None:
         getLogger("netrun").error("%s", text)
 
 # %% pts/07_history.pct.py 19
+_ENDS, _ATTEMPT = ("finish", "attempt"), '{"type":"epoch",'
 _DIGEST = 256  # records that may be fresh, where there is no file
 _MOST_OF_AN_ERROR = 10_000  # characters
 _LINES_A_RECORD = 5  # about so many, see `history_chunk_size`
@@ -497,6 +500,7 @@ class Recorder:
         self.error: OSError | None = None
         self.closes: deque[float] = deque(maxlen=1000)  # when each run was closed
         self._file, self._pid = file, os.getpid()
+        self._path = None if file is None else file.path
         self._lock = RLock()
         self._fresh: list[Record] = []
         self._kept: deque[Chunk] = deque()
@@ -600,6 +604,32 @@ class Recorder:
         with self._lock:
             lines = "".join([self._written(chunk) for chunk in chunks]).splitlines()
         return lines[len(lines) - size :]
+
+    def attempts(self) -> list[str]:
+        """The lines of the attempts among what is kept, oldest first. Nothing else is written out for that."""
+        _, size, chunks = self.state()
+        beyond = sum(chunk.size for chunk in chunks) - size  # of the first chunk
+        lines = list[str]()
+        with self._lock:
+            for chunk in chunks:
+                if not beyond and not isinstance(chunk.records, str):
+                    ends = [record for record in chunk.records if record[1] in _ENDS]
+                    chunk = chunk._replace(records=ends)
+                lines += self._written(chunk).splitlines()[beyond:]
+                beyond = 0
+        return [line for line in lines if line.startswith(_ATTEMPT)]
+
+    def attempts_on_file(self) -> list[str]:
+        """The lines of all attempts in the file that have ids of this net; of those that are kept, if there is no file to
+        read."""
+        if self._path is None:
+            return self.attempts()
+        self.flush()
+        try:
+            with open(self._path, encoding="utf-8", newline="\n") as file:
+                return [line for line in file if line.startswith(_ATTEMPT) and f'{self.suffix}","timestamp"' in line]
+        except OSError:
+            return self.attempts()
 
     def take_up(self, suffix: str, number: int, lines: list[str]) -> None:
         """Go on from what another net has recorded. Numbers that are in the file already are not given again."""

@@ -32,6 +32,12 @@ class Pace:
         moment = self._begun + self._gap
         return moment if self._last is None or now < moment else now + max(self._gap / 8, _SOON)
 
+    def next_moment(self) -> float:
+        """The moment from which the next attempt may begin, as far as it is known. Changes nothing; from any thread."""
+        last = self._last
+        begun = self._begun if last is None or last.begun is None else max(self._begun, last.begun)
+        return begun + self._gap
+
     def since(self, now: float) -> float:
         """How many seconds ago the last one began; infinite where there was none."""
         self.admit(now)
@@ -61,6 +67,11 @@ class Parallel:
     def __init__(self, most: int) -> None:
         self.most = most
         self._running = 0
+
+    @property
+    def running(self) -> int:
+        """How many run."""
+        return self._running
 
     def admit(self, now: float) -> float | None:
         """Now, or not before one of them has ended."""

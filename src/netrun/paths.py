@@ -4,7 +4,7 @@ __all__ = ['resolve_path']
 
 # %% pts/10_paths.pct.py 2
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from importlib import import_module
 from keyword import iskeyword
@@ -124,10 +124,43 @@ def loaded(path: str) -> Any:
     return found
 
 
+def leads_to(path: str, thing: Any) -> bool:
+    """Whether a path leads to a thing. A method is another object at each look."""
+    there = loaded(path)
+    is_method = hasattr(thing, "__self__") and type(there) is type(thing)
+    return there is thing or (is_method and bool(there == thing))
+
+
+def _names_of(thing: Any) -> Iterator[str]:
+    """Its own names, and those under which its module has it."""
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    if isinstance(thing, ModuleType):
+        yield thing.__name__
+    if isinstance(module, str) and isinstance(name, str):
+        yield f"{module}.{name}"
+    there = getattr(sys.modules.get(module), "__dict__", {}) if isinstance(module, str) else {}
+    yield from (f"{module}.{name}" for name, value in list(there.items()) if value is thing)
+
+
+def _candidates(thing: Any) -> Iterator[str]:
+    """Paths that may lead to a thing."""
+    yield from _names_of(thing)
+    if hasattr(thing, "__self__") and hasattr(thing, "__name__"):
+        yield from (f"{path}.{thing.__name__}" for path in _names_of(thing.__self__))
+
+
+def found_at(thing: Any) -> str | None:
+    """The path by which others find a thing, or None."""
+    found = (path for path in _candidates(thing) if path_problem(path, isinstance(thing, ModuleType)) is None)
+    return next((path for path in found if not path.startswith("__main__") and leads_to(path, thing)), None)
+
+
 def why_no_path(thing: Any) -> str | None:
     """Why nothing else can find this thing by a path, or None if it can."""
+    if found_at(thing) is not None:
+        return None
     if isinstance(thing, ModuleType):
-        return "the script that runs is no module" if thing.__name__ == "__main__" else None
+        return "the script that runs is no module"
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str):
         return f"an instance of {type(thing).__name__} has no path"
@@ -137,11 +170,11 @@ def why_no_path(thing: Any) -> str | None:
         return f"`{name.rpartition('.')[2]}` is defined within a function, so no path leads to it"
     if module == "__main__":
         return f"`{name}` is defined in the script that runs, and not in a module"
-    if path_problem(f"{module}.{name}") is not None or loaded(f"{module}.{name}") is not thing:
-        return f"`{module}.{name}` does not lead to it"
-    return None
+    return f"`{module}.{name}` does not lead to it"
 
 
 def path_of(thing: Any) -> str:
     """The path of something that has one."""
-    return thing.__name__ if isinstance(thing, ModuleType) else f"{thing.__module__}.{thing.__qualname__}"
+    path = found_at(thing)
+    assert path is not None, thing
+    return path

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from netrun_sim import InputPortNotFoundError, OutputPortNotFoundError
 
-from .core import ConfigError, GraphError, GraphFinding, unknown_name
+from .core import ConfigError, GraphError, GraphFinding, told_type, unknown_name
 from .ledger import Ledger
 from .routing import Door, Wire
 
@@ -68,12 +68,7 @@ class PortSpec:
         return any(kind.takes(value) for kind in self.kinds)
 
     def __str__(self) -> str:
-        spec = self.spec
-        if isinstance(spec, dict):
-            name = getattr(spec["class"], "__name__", spec["class"])
-            exactly = "" if spec.get("isinstance", True) else "exactly "
-            return f"a class derived from {name}" if spec.get("subclass") else f"{exactly}{name}"
-        return spec.__name__ if type(spec) is type else str(spec)
+        return told_type(self.spec)
 
 
 def port_type(spec: Any) -> PortSpec | None:
@@ -115,6 +110,9 @@ def _of_table(table: dict[str, Any]) -> One:
     return One("subclass" if subclass else "exact", what) if subclass or exact else One("instance", what)
 
 
+_NOMINAL = (typing.IO, typing.TextIO, typing.BinaryIO)  # which no file derives from
+
+
 def _kinds(spec: Any) -> Iterable[One]:
     """The kinds of values that a class, a name or something of `typing` stands for."""
     if isinstance(spec, str):
@@ -123,7 +121,7 @@ def _kinds(spec: Any) -> Iterable[One]:
         if spec in ("None", "Any"):
             return _kinds(None if spec == "None" else Any)
         return [One("instance", getattr(_known(spec), "__name__", spec))]  # "IOError" is another name of OSError
-    if spec is Any or spec is object:
+    if any(spec is each for each in (Any, object, *_NOMINAL)):
         return [One("any")]
     if spec is None:
         return [One("instance", type(None))]

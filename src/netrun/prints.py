@@ -17,6 +17,7 @@ from time import time
 from typing import Any
 
 from .books import Holder
+from .core import brief
 from .packets import Epoch
 
 # %% pts/01b_prints.pct.py 4
@@ -47,6 +48,8 @@ class LogEntry:
     epoch_id: str
     node_name: str
     message: str
+
+    __repr__ = brief
 
 # %% pts/01b_prints.pct.py 7
 MOST_LINES, MOST_CHARACTERS = 10_000, 10_000_000  # of one node
@@ -107,6 +110,11 @@ class NodeLog:
             printed, holder.printed = holder.printed, None
             if printed is not None:
                 self.add(time(), holder.epoch._number, printed.getvalue())
+
+    def last(self, most: int) -> list[tuple[float, int, str]]:
+        """The last lines, as they are kept."""
+        with self._lock:
+            return list(self.lines or ())[-most:]
 
     def entries(self, number: int | None = None) -> list[LogEntry]:
         """The lines, oldest first; of one epoch, if its number is given."""
@@ -186,6 +194,11 @@ def _log_here() -> NodeLog | None:
 # %% pts/01b_prints.pct.py 11
 _INSTALLING = RLock()
 _SPARE: list[Stdout] = []  # kept for ever: `print` only borrows what it writes to, so no stand-in may vanish under it
+
+
+def installing() -> RLock:
+    """Within this, nobody else puts a stand-in in, or takes one out."""
+    return _INSTALLING
 
 
 def _put_in(there: Any) -> Stdout:

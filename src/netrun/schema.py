@@ -16,7 +16,8 @@ Schema = dict[str, Any]
 _ANY: Schema = {"type": "object"}
 _NAMES: Schema = {"type": "array", "items": {"type": "string"}}
 _PATH: Schema = {"type": "string", "pattern": r"^[^\W\d]\w*(\.[^\W\d]\w*)*$", "description": "an import path"}
-_WORDS = {
+_WORDS: dict[str, list[Any]] = {
+    "check": ["warn", "error", False],
     "on_error": ["continue", "pause", "raise"],
     "pool_init_mode": ["per_worker", "global"],
     "start_method": ["fork", "forkserver", "spawn"],

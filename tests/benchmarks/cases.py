@@ -162,6 +162,15 @@ def threads() -> Rows:
     yield _row("start(threaded=True) : start(), per epoch", n, found, 1.2)
 
 
+def progress() -> Rows:
+    """With a table of progress on a terminal, against without. Per epoch."""
+    n = 100_000
+    units = n * PIPELINE + 1
+    ours = Side(partial(nets.watched, PIPELINE, n), units)
+    found = compare(ours, Side(partial(nets.through_chain, PIPELINE, n), units), 11)
+    yield _row("start(progress=True) on a terminal : start(), per epoch", n, found, 1.03)
+
+
 def pools() -> Rows:
     """Pools that are warm, against bare executors. Per epoch."""
 
@@ -190,12 +199,17 @@ def pools() -> Rows:
 
 
 def functions() -> Rows:
-    """Nets of functions, against the same with contexts. Per epoch."""
+    """Nets of functions, against the same with contexts. Per epoch. Hints become port types, and checking these costs
+    what it costs by hand; the third row has both, functions with hints against contexts without port types."""
     n, nodes = 10_000, 4
-    for what, typed in (("", False), (" with type hints, both with port types", True)):
-        ours = Side(partial(nets.of_functions, n, typed), n * nodes)
-        found = compare(ours, Side(partial(nets.by_hand, n, typed), n * nodes), PAIRS[n])
-        yield _row(f"four functions{what} : by hand with contexts", n, found, 1.35)
+    for case, ours_typed, theirs_typed, budget in (
+        ("four functions : by hand with contexts", False, False, 1.35),
+        ("four functions with type hints, both with port types : by hand with contexts", True, True, 1.35),
+        ("four functions with type hints : by hand with contexts, without port types", True, False, None),
+    ):
+        ours = Side(partial(nets.of_functions, n, ours_typed), n * nodes)
+        found = compare(ours, Side(partial(nets.by_hand, n, theirs_typed), n * nodes), PAIRS[n])
+        yield _row(case, n, found, budget)
     both = compare(Side(partial(nets.yielded, n), n), Side(partial(nets.yielded_by_hand, n), n), PAIRS[n])
     yield _row("values of a generator, each used at once : by hand, async", n, both)
 
@@ -323,6 +337,22 @@ def imports() -> Rows:
     yield _processes('python -c "import netrun"', ["-c", "import netrun"], 0.1)
 
 
+def reports() -> Rows:
+    """A report of many epochs, which are kept in memory or are in a file. Per epoch."""
+    packets = 50_000
+    epochs = packets * PIPELINE
+    with TemporaryDirectory() as folder:
+        kept = {
+            "in memory": {"history_max_size": 100 * epochs},
+            "in a file": {"history_file": f"{folder}/history.jsonl"},
+        }
+        for where, options in kept.items():
+            taken, size = nets.reported(PIPELINE, packets, f"{folder}/report.html", options)
+            case = f"report of {epochs:,} epochs, history {where}"
+            yield Row(case, f"{epochs:,}", taken / epochs * 1e6, None, taken, 5, "s")
+            yield Row(f"size of that, history {where}", f"{epochs:,}", None, None, size / 1e6, 10, "MB")
+
+
 CASES: dict[str, Callable[[], Rows]] = {
     "pipeline": pipeline,
     "history": history,
@@ -334,11 +364,13 @@ CASES: dict[str, Callable[[], Rows]] = {
     "async": asynchronous,
     "limits": limits,
     "threads": threads,
+    "progress": progress,
     "pools": pools,
     "functions": functions,
     "texts": texts,
     "checkpoints": checkpoints,
     "stalls": stalls,
+    "report": reports,
     "commands": commands,
     "import": imports,
 }

@@ -1,6 +1,7 @@
 """What is measured: the same packets and epochs in a `netrun.Net`, with values and node functions."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Iterator
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time, sleep
@@ -9,6 +10,7 @@ from typing import Any
 from netrun_sim import Graph
 
 from netrun import Flow, Net, node
+from netrun.progress import Progress, TerminalScreen
 from tests.benchmarks.graphs import chain, chain_names, diamond
 from tests.benchmarks.measure import Workload
 
@@ -66,6 +68,22 @@ def through_chain(hops: int, packets: int, sources: int = 1, by_words: bool = Fa
     for name in middle if options else ():
         net.set_node_config(name, **options)
     return _from_source(net, source, sources)
+
+
+def reported(hops: int, packets: int, path: str, options: dict[str, Any]) -> tuple[float, int]:
+    """A report of a net that has run: seconds, and bytes."""
+    source, *middle, sink = chain_names(hops)
+    functions = {source: emit_by_send(packets), **dict.fromkeys(middle, process_by_send), sink: take}
+    net = Net(chain(hops), **options)
+    for name, func in functions.items():
+        net.set_node_exec(name, func)
+    net.inject_source_epoch(source)
+    net.start()
+    begun = perf_counter()
+    net.report(path)
+    taken = perf_counter() - begun
+    net.stop()
+    return taken, os.path.getsize(path)
 
 
 def through_diamond(packets: int) -> Workload:
@@ -177,6 +195,22 @@ def threaded(hops: int, packets: int) -> Workload:
         net.start(threaded=True)
         net.wait_until_blocked()
         net.stop()
+
+    return _workload(net, run)
+
+
+def watched(hops: int, packets: int) -> Workload:
+    """`through_chain`, while a table of its progress is drawn on a terminal that shows nothing."""
+    source, *middle, sink = chain_names(hops)
+    net = made(chain(hops), {source: emit_by_send(packets), **dict.fromkeys(middle, process_by_send), sink: take})
+
+    def run() -> None:
+        net.inject_source_epoch(source)
+        with open(os.devnull, "w") as nowhere:
+            progress = Progress(net, TerminalScreen(nowhere))
+            progress.open()
+            net.start()
+            progress.close()
 
     return _workload(net, run)
 
