@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from netrun_sim import (
     EpochState,
+    Graph,
     NetAction,
     NetEvent,
     NetrunError,
@@ -51,6 +52,7 @@ from netrun.books import Holder
 from netrun.core import PacketTypeMismatch, unknown_name
 from netrun.packets import NOTHING, DeferredPacket, Epoch, Packet
 from netrun.routing import Door, Exit, Outlet
+from netrun.values import PacketValueStore
 
 # %% [markdown]
 # ## The commands of a recording
@@ -260,6 +262,10 @@ class Ledger(Commits):
     Raises `GraphError` with every finding when the graph cannot be run.
     """
 
+    def __init__(self, graph: Graph, values: PacketValueStore) -> None:
+        super().__init__(graph, values)
+        self.in_hand: list[tuple[Outlet, list[Packet]]] = []  # what is being taken out, and may come back
+
     def take_outputs(self, node_name: str, port: str) -> list[Any]:
         """The values that were sent from an unconnected output port, in order; the net holds them no longer. When a
         value function raises, all stay."""
@@ -270,16 +276,20 @@ class Ledger(Commits):
         outlets = {place: self._outlet(*place) for place in places}
         with self._lock:
             taken = {place: list(outlet.packets) for place, outlet in outlets.items()}
+            in_hand = [(outlet, taken[place]) for place, outlet in outlets.items()]
+            self.in_hand += in_hand
             for outlet in outlets.values():
                 outlet.packets.clear()
         try:
             values = {place: [self._asked(place, p) for p in packets] for place, packets in taken.items()}
         except BaseException:
             with self._lock:
+                self._put_down(in_hand)
                 for place, outlet in outlets.items():
                     outlet.packets.extendleft(reversed(taken[place]))
             raise
         with self._lock:
+            self._put_down(in_hand)
             for packet in (packet for packets in taken.values() for packet in packets):
                 packet._place = None
                 del self._packets[packet._number]
@@ -287,6 +297,9 @@ class Ledger(Commits):
             for packet, value in zip(packets, values[place], strict=True):
                 self._spend(packet, value)
         return values
+
+    def _put_down(self, in_hand: list[tuple[Outlet, list[Packet]]]) -> None:
+        self.in_hand = [each for each in self.in_hand if not any(each is one for one in in_hand)]
 
     def _asked(self, place: tuple[str, str], packet: Packet) -> Any:
         """The value of a packet that was sent from an outlet. One that its function gives is checked here."""

@@ -49,6 +49,7 @@ from netrun.core import (
 from netrun.driver import Host, is_async, tell
 from netrun.execution import Ending, Outcome
 from netrun.ledger import Ledger
+from netrun.pickles import to_pickle
 from netrun.values import run_coroutine
 
 if TYPE_CHECKING:
@@ -398,16 +399,13 @@ def parts_of(entry: DeadLetterEntry) -> dict[str, Any]:
     }
 
 
-def one_pickled(thing: Any) -> bytes | None:
+def one_pickled(thing: Any, what: str = "a part of a dead letter") -> bytes | None:
     """None for what cannot be pickled, with a warning."""
-    import cloudpickle
-
     try:
-        pickled: bytes = cloudpickle.dumps(thing)
+        return to_pickle(thing)
     except Exception as error:
-        _warn(f"a {type(thing).__name__} of a dead letter cannot be pickled, so its file lacks it: {_told(error)}.")
+        _warn(f"{what}, a {type(thing).__name__}, cannot be pickled, and is left out on disk: {_told(error)}.")
         return None
-    return pickled
 
 
 def _unpickled(pickled: bytes | None, failed: Any = None) -> Any:
@@ -489,25 +487,35 @@ class DeadLetterQueue:
                 self._on_disk(self._file.write, entry)
             self._trim()
 
-    def take_up(self, entries: list[DeadLetterEntry], is_ours: Callable[[str], bool]) -> None:
+    def take_up(self, entries: list[DeadLetterEntry], is_ours: Callable[[str], bool]) -> Callable[[], None]:
         """Hold these entries, as they were at a moment of rest. Of those in the file that came later, the net's own go:
-        their epochs are in the net again."""
+        their epochs are in the net again. The file is as it was until what this returns is called."""
         with self._lock:
             wanted = {entry.epoch_id for entry in entries}
             there = {entry.epoch_id for entry in self._entries}
             later = [entry for entry in self._entries if entry.epoch_id not in wanted]
-            others = [entry for entry in later if not is_ours(entry.epoch_id)]
-            self._entries = [*entries, *later]
-            for entry in entries if self._file is not None else ():
-                if entry.epoch_id not in there:
-                    self._on_disk(self._file.write, entry)  # type: ignore[union-attr]
-            if len(others) < len(later):
-                self._take_out([entry for entry in later if entry not in others])
+            gone = [entry for entry in later if is_ours(entry.epoch_id)]
+            self._entries = [*entries, *(entry for entry in later if entry not in gone)]
+        new = [entry for entry in entries if entry.epoch_id not in there]
+        return lambda: self._sync(new, gone)
+
+    def _sync(self, new: list[DeadLetterEntry], gone: list[DeadLetterEntry]) -> None:
+        """Let the file have what was taken up."""
+        with self._lock:
+            if self._file is not None:
+                for entry in (entry for entry in new if entry in self._entries):
+                    self._on_disk(self._file.write, entry)
+                if gone:
+                    self._on_disk(self._file.remove, gone, len(self._entries))
             self._trim()
 
     def _trim(self) -> None:
         if self._limit is not None and len(self._entries) > self._limit:
             self._take_out(self._entries[: len(self._entries) - self._limit])
+
+    def held(self) -> RLock:
+        """What to hold while nothing is to change here."""
+        return self._lock
 
     def remove(self, entry: DeadLetterEntry) -> None:
         """Take this entry out, if it is there."""
@@ -619,13 +627,14 @@ def redrive(
     if entry.redriven:
         raise NetStateError(f"redriving epoch {entry.epoch_id} of node {entry.node_name!r}", "that was done already")
     salvo = entry.salvo(values)
-    if salvo:
-        ids = ledger.inject_salvo(entry.node_name, salvo)
-    else:
-        ledger.create_epoch(entry.node_name)
-        ids = []
-    entry.redriven = True
-    queue.remove(entry)
+    with queue.held():  # who copies the net sees the letter or the packets
+        if salvo:
+            ids = ledger.inject_salvo(entry.node_name, salvo)
+        else:
+            ledger.create_epoch(entry.node_name)
+            ids = []
+        entry.redriven = True
+        queue.remove(entry)
     return ids
 
 

@@ -112,7 +112,7 @@ Kind = str  # "callable", "exceptions", "table", "never" or "plain"
 
 def _kind(option: Any) -> Kind:
     text = str(option.type)
-    if option.name == "executor_pools":  # executors are objects of the user's
+    if option.name in ("executor_pools", "checkpoint_key"):  # objects of the user's, and a secret
         return "never"
     if "BaseException" in text:
         return "exceptions"

@@ -279,7 +279,8 @@ class Teller:
 
     def _value(self, path: Path, kind: str, value: Any) -> Any:
         if kind == "never":
-            self.missing[path] = "executors have no place in a text"
+            what = "a key has" if path[-1] == "checkpoint_key" else "executors have"
+            self.missing[path] = f"{what} no place in a text"
             return None
         if kind == "exceptions":
             return self._exceptions(path, value)

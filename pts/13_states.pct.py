@@ -33,8 +33,10 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import count
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import finalize
 
 from netrun_sim import EpochState, NetAction
 from netrun_sim import PacketLocation as SimLocation
@@ -45,7 +47,8 @@ from netrun.failures import DeadLetterEntry, entry_of_record, exception_of, one_
 from netrun.ledger import Ledger
 from netrun.limits import Pace
 from netrun.packets import NOTHING, Epoch, Packet, number_in
-from netrun.remote import _PLAIN
+from netrun.pickles import PLAIN as _PLAIN
+from netrun.pickles import Pickled, pickled_together, to_pickle, unpickled_together
 from netrun.routing import Door, Wire
 
 if TYPE_CHECKING:
@@ -77,11 +80,16 @@ def wires_of(ledger: Ledger) -> list[Wire]:
     return [out for door in ledger.doors.values() for out in door.outs.values() if isinstance(out, Wire)]
 
 
-def _told_door(door: Door, index: dict[Any, int]) -> dict[str, Any]:
-    """A door in plain data."""
+def _told_door(door: Door, index: dict[Any, int], in_hand: list[tuple[Any, list[Packet]]]) -> dict[str, Any]:
+    """A door in plain data. `in_hand`: what is being taken out, by outlet."""
     wires = [(gate.port, wire) for gate in door.gates.values() for wire in gate.wires if wire.line]
     inbox = [some if isinstance(some, list) else [some] for some in door.inbox]
     injected = [packet for some in inbox for packet in some if packet._wire is None]
+    outlets = {
+        port: [number for outlet, some in in_hand if outlet is out for number in _numbers(some)] + _numbers(out.packets)
+        for port, out in door.outs.items()
+        if not isinstance(out, Wire)
+    }
     return {
         "gates": {gate.port: _numbers(gate.packets) for gate in door.gates.values() if gate.packets},
         "lines": [
@@ -89,9 +97,7 @@ def _told_door(door: Door, index: dict[Any, int]) -> dict[str, Any]:
         ],
         "inbox": [_numbers(some) for some in inbox],
         "inbox_ports": {str(packet._number): packet._place.gate.port for packet in injected},
-        "outlets": {
-            port: _numbers(out.packets) for port, out in door.outs.items() if not isinstance(out, Wire) and out.packets
-        },
+        "outlets": {port: numbers for port, numbers in outlets.items() if numbers},
         "shelf": _numbers(door.shelf),
         **{name: getattr(door, name) for name in _COUNTS},
     }
@@ -114,74 +120,91 @@ def _told_epoch(epoch: Epoch) -> list[Any]:
 # %% [markdown]
 # ## What the packets carry
 #
-# Values of one checkpoint are pickled together, so what was one object is one again. A class of the script that runs
-# (`__main__`) goes along with its code, but where the script has a class of this name when it is loaded, that one is taken:
-# it is the one that the script compares with.
-
-
-# %%
-#|exporti
-def main_class(name: str, pickled: bytes) -> Any:
-    """The class of this name in the script that runs, or else the one that went along."""
-    import sys
-
-    found = getattr(sys.modules.get("__main__"), name, None)
-    return found if isinstance(found, type) else pickle.loads(pickled)
-
-
-def to_pickle(thing: Any) -> bytes:
-    """Pickle what users have made."""
-    import sys
-    from io import BytesIO
-
-    import cloudpickle
-
-    main = sys.modules.get("__main__")
-
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        """Names the classes of the script."""
-
-        def reducer_override(self, thing: Any) -> Any:
-            """Leaves all else to cloudpickle."""
-            if isinstance(thing, type) and thing.__module__ == "__main__":
-                name: str = thing.__name__
-                if getattr(main, name, None) is thing:
-                    return main_class, (name, cloudpickle.dumps(thing))
-            return super().reducer_override(thing)
-
-    pickled = BytesIO()
-    Pickler(pickled, 5).dump(thing)
-    return pickled.getvalue()
+# Values of one checkpoint are [pickled together](00ba_pickles.ipynb), so what was one object is one again: those that wait,
+# those that were consumed and are kept, value functions. Values in files are copied as bytes.
 
 
 # %%
 #|exporti
 class Unpicklable(Exception):
-    """Something of a net cannot be pickled: what it is."""
+    """Something of a net cannot be pickled: what it is, and what to do."""
 
 
 class Carried(NamedTuple):
-    """What the packets carry, copied. `values` are in the order of the packets; lazy ones and those in files are None."""
+    """What the packets carry. `values` are in the order of the packets; lazy ones and those in files are None."""
 
     values: list[Any]
     lazy: dict[int, Callable[[], Any]]
-    blobs: dict[int, bytes]  # what the files hold, where values are in files
-    consumed: list[tuple[str, Any, bytes | None]]  # id, value, or what its file holds
+    blobs: dict[int, tuple[bytes, Any]]  # where values are in files: what each holds, and the value
+    consumed: list[tuple[str, Any, bytes | None]]  # id, value, what its file holds
 
-    def pickled(self, packets: list[Packet]) -> bytes:
-        """All of it. Raises `Unpicklable`."""
+
+class Copied:
+    """What the packets carry, copied: at once what a node could change, such as a list; numbers and texts need not be."""
+
+    def __init__(self, ledger: Ledger, packets: list[Packet]) -> None:
+        store = ledger.values
+        self._packets, self._files = packets, store.files()
+        self._values = [packet._value for packet in packets]
+        self._stored = {} if ledger._carried or self._files is not None else store.copy()
+        numbers = ((number_in(id, "p", ledger.suffix), func) for id, func in store.functions().items())
+        self._lazy = {number: func for number, func in numbers if number in ledger._packets}
+        self._consumed = store.consumed()
+        kinds = {*map(type, self._values), *map(type, self._stored.values())} - {type(NOTHING)}
+        self._pickled = self._pickle() if self._lazy or kinds - _PLAIN else None
+
+    def told(self) -> dict[str, Any]:
+        """All of it, in plain data."""
+        blobs: dict[int, bytes] = {}
+        consumed: list[tuple[str, bytes | None]] = [(id, None) for id in self._consumed]
+        if (files := self._files) is not None:
+            blobs = {packet._number: files.held(packet.id) for packet in self._elsewhere()}
+            consumed = [(id, files.held(id)) for id in self._consumed]
+        return {"things": self._pickled or self._pickle(), "blobs": blobs, "consumed": consumed}
+
+    def _elsewhere(self) -> Iterator[Packet]:
+        """The packets whose values are in the store."""
+        for packet, value in zip(self._packets, self._values, strict=True):
+            if value is NOTHING and packet._number not in self._lazy:
+                yield packet
+
+    def _things(self) -> tuple[list[Any], list[Any]]:
+        """What the packets carry, and what was consumed and is kept. What is lazy or in files is None."""
+        values = [None if value is NOTHING else value for value in self._values]
+        kept: list[Any] = [None] * len(self._consumed)
+        if self._files is None:
+            stored = {packet._number: self._stored[packet.id] for packet in self._elsewhere()}
+            values = (
+                [stored.get(p._number, v) for p, v in zip(self._packets, values, strict=True)] if stored else values
+            )
+            kept = [self._stored[id] for id in self._consumed]
+        return values, kept
+
+    def _pickle(self) -> Pickled:
+        values, kept = self._things()
+        functions = list(self._lazy.values())
         try:
-            return to_pickle((self.values, self.lazy, self.blobs, self.consumed))
+            return pickled_together([*values, *kept, list(self._lazy), functions])
         except Exception as error:
-            values = zip(packets, self.values, strict=True)
-            things = [*values, *((packet, self.lazy.get(packet._number)) for packet in packets)]
-            found = next(((packet, thing) for packet, thing in things if not _is_picklable(thing)), None)
-            what = "a consumed value" if found is None else f"{_place_of(found[0])}, a {type(found[1]).__name__}"
-            raise Unpicklable(f"{what}, cannot be pickled ({_told(error)})") from error
+            waiting = {packet._number: packet for packet in self._packets}
+            pairs: list[tuple[Any, Any]] = [
+                *zip(self._packets, values, strict=True),
+                *zip(self._consumed, kept, strict=True),
+            ]
+            pairs += [(waiting[number], func) for number, func in self._lazy.items()]
+            raise Unpicklable(f"{_culprit(pairs)} ({_told(error)})") from error
 
-    def is_plain(self) -> bool:
-        """Whether nothing of it can change."""
-        return _PLAIN.issuperset(map(type, self.values)) and not self.lazy and not self.consumed
+
+def _culprit(pairs: list[tuple[Any, Any]]) -> str:
+    """What cannot be pickled, and what to do. Each thing is given with its packet, or the packet's id where it is gone."""
+    packet, thing = next((pair for pair in pairs if not _is_picklable(pair[1])), (None, None))
+    if packet is None:
+        return "what the packets carry cannot be pickled together"
+    if isinstance(packet, str):
+        return (f"what packet {packet} carried, which is kept, a {type(thing).__name__}, cannot be pickled. Forget it with"
+                f" net.value_store.remove({packet!r})")  # fmt: skip
+    return (f"{_place_of(packet)}, a {type(thing).__name__}, cannot be pickled. Consume it before the net is saved, or send"
+            " something that can be")  # fmt: skip
 
 
 def _is_picklable(thing: Any) -> bool:
@@ -200,82 +223,95 @@ def _place_of(packet: Packet) -> str:
     return f"what packet {packet.id} at {where} carries"
 
 
-# %%
-#|exporti
-def _carried(ledger: Ledger, packets: list[Packet]) -> Carried:
-    """What these packets carry."""
-    store = ledger.values
-    lazy = {number_in(id, "p", ledger.suffix): func for id, func in store.functions().items()}
-    consumed: list[tuple[str, Any, bytes | None]] = []
-    for id in store.consumed():
-        pickled = store.pickled(id)
-        consumed.append((id, None if pickled is not None else store.get_consumed_value(id), pickled))
-    values = [packet._value for packet in packets]
-    blobs: dict[int, bytes] = {}
-    for k, packet in enumerate(packets if lazy or not ledger._carried else ()):
-        if values[k] is NOTHING:
-            values[k] = None
-            if packet._number not in lazy:
-                pickled = store.pickled(packet.id)
-                if pickled is None:
-                    values[k] = store.get_value(packet.id)
-                else:
-                    blobs[packet._number] = pickled
-    return Carried(values, {number: lazy[number] for number in lazy if number is not None}, blobs, consumed)
+def carried_of(pickles: dict[str, Any]) -> Carried:
+    """What the packets carry, unpickled. Raises whatever a user's class raises."""
+    if "carried" in pickles:  # as format 1 was at first
+        values, lazy, blobs, kept = pickle.loads(pickles["carried"])
+        return Carried(values, lazy, *_read(blobs, kept))
+    *things, numbers, functions = unpickled_together(pickles["things"])
+    consumed = pickles["consumed"]
+    count = len(things) - len(consumed)
+    kept = zip(consumed, things[count:], strict=True)
+    lazy = dict(zip(numbers, functions, strict=True))
+    return Carried(things[:count], lazy, *_read(pickles["blobs"], [(id, thing, blob) for (id, blob), thing in kept]))
+
+
+def _read(blobs: dict[int, bytes], consumed: list[tuple[str, Any, bytes | None]]) -> tuple[Any, Any]:
+    """What files hold, with the values."""
+    kept = [(id, value if pickled is None else pickle.loads(pickled), pickled) for id, value, pickled in consumed]
+    return {number: (pickled, pickle.loads(pickled)) for number, pickled in blobs.items()}, kept
 
 
 # %% [markdown]
 # ## A snapshot
 #
 # The copy of a net at rest is quick, since it copies references and numbers: the net goes on while the rest is done. Only
-# what a node could change meanwhile, a list that a packet carries, must be pickled before; numbers and texts need not.
+# what a node could change meanwhile, a list that a packet carries, is pickled before.
+#
+# While nothing runs, somebody may still inject, redrive or take out. So the books, the dead letters and the history are
+# copied under all of their locks, and what is being taken out is in the copy still: until it is handed out, it may come
+# back. Files of values that go meanwhile are there until they were copied.
+#
+# What a dead letter holds is pickled later. So who changes a value in place that a dead letter holds, while a checkpoint is
+# being written, may find it changed there.
 
 
 # %%
 #|exporti
+_copies = count(1)
+
+
 class Snapshot:
-    """What a net is at a moment of rest. Made while nothing runs; `files` may be called later, beside a net that runs."""
+    """What a net is at a moment of rest. Made while nothing runs; `files` may be called once, later, beside a net that
+    runs. `number`: the later one has the greater. `left_out`: what cannot be pickled and a net can be restored without."""
 
     def __init__(self, net: "Net") -> None:
-        engine, ledger, now = net._engine, net._ledger, net._driver.clock.now()
-        with ledger._lock:
+        engine, ledger, queue = net._engine, net._ledger, net.dead_letter_queue
+        files = ledger.values.files()
+        with _no_collection(), queue.held(), ledger._lock, ledger.values.held():
+            now = net._driver.clock.now()
+            self.number = next(_copies)
+            self._let_go = None if files is None else finalize(self, files.hold())
             self._packets = list(ledger._packets.values())
             self._epochs = list(ledger._epochs.values())
             self._wires = wires_of(ledger)
             index = {wire: k for k, wire in enumerate(self._wires)}
-            carried = _carried(ledger, self._packets)
-            came = [-1 if packet._wire is None else index[packet._wire] for packet in self._packets]
+            self._came = [-1 if packet._wire is None else index[packet._wire] for packet in self._packets]
+            self._carried = Copied(ledger, self._packets)
             retries = sorted(engine.waiting_retries())
             self._earlier = [(e._number, [*some]) for e, some in engine.earlier.items() if e.state == _STARTABLE]
             self._earlier += [(retry.attempt.epoch._number, [*retry.attempt.earlier]) for retry in retries]
             self.state: dict[str, Any] = {
                 "suffix": ledger.suffix,
                 "next": list(ledger.next_numbers()),
-                "doors": {name: _told_door(door, index) for name, door in ledger.doors.items()},
+                "doors": {name: _told_door(door, index, ledger.in_hand) for name, door in ledger.doors.items()},
                 "ready": _numbers(ledger._ready),
                 "behind": [door.node_name for door in ledger._behind],
                 "injected": sorted(door.node_name for door in ledger._injected),
+                "retries": [_told_retry(retry, now, index) for retry in retries],
+                "nodes": {name: _told_task(net, name, now) for name in net._tasks},
             }
-        self._came = came
-        self.state["retries"] = [_told_retry(retry, now, index) for retry in retries]
-        self.state["nodes"] = {name: _told_task(net, name, now) for name in net._tasks}
-        self._letters = [(record_of(entry), parts_of(entry)) for entry in net.dead_letter_queue]
-        self._history = net._history._recorder.state() if net._history.is_kept else None
-        self._recorder = net._history._recorder
-        self._logs = {name: list(log.lines) for name, log in net._logs.items() if log.lines}
-        self._pickled = None if carried.is_plain() else carried.pickled(self._packets)
-        self._carried = carried
+            self._letters = queue.get_all()
+            self._recorder = net._history._recorder
+            self._history = self._recorder.state() if net._history.is_kept else None
+            self._closes = list(self._recorder.closes)
+            self._logs = {name: list(log.lines) for name, log in net._logs.items() if log.lines}
         self._others = _others(net)
-
-    @property
-    def left_out(self) -> list[str]:
-        """What cannot be pickled, and a net can be restored without."""
-        types = [f"nodes.{node}.{side}_ports.{port}.type" for (node, side, port), pickled in self._others["types"].items()
-                 if pickled is None]  # fmt: skip
-        return types if self._others["meta"] is not None else [*types, "net.meta"]
+        self.left_out = [f"nodes.{node}.{side}_ports.{port}.type" for (node, side, port), pickled
+                         in self._others["types"].items() if pickled is None]  # fmt: skip
+        self.left_out += [f"nodes.{node}.options.retry_on" for node, pickled in self._others["retry_on"].items()
+                          if pickled is None]  # fmt: skip
+        self.left_out += ["net.meta"] if self._others["meta"] is None else []
 
     def files(self, shape: Any = None) -> dict[str, bytes]:
-        """The state as files, with the shape of the graph. Pickles what was left for later."""
+        """The state as files, with the shape of the graph. Pickles what was left for later. Raises `Unpicklable`."""
+        try:
+            return self._files(shape)
+        finally:
+            if self._let_go is not None:
+                self._let_go()
+
+    def _files(self, shape: Any) -> dict[str, bytes]:
         failures = [at for _, some in self._earlier for at in some]
         state = {
             **self.state,
@@ -286,22 +322,55 @@ class Snapshot:
             "earlier": [
                 [number, [[at.isoformat(), _told(error)] for at, error in some]] for number, some in self._earlier
             ],
-            "dead_letters": [record for record, _ in self._letters],
+            "dead_letters": [record_of(entry) for entry in self._letters],
             "logs": self._logs,
-            "history": None if self._history is None else [self._history[0], list(self._recorder.closes)],
+            "history": None if self._history is None else [self._history[0], self._closes],
         }
         pickles = {
             **self._others,
-            "carried": self._pickled or self._carried.pickled(self._packets),
-            "failures": [one_pickled(error) for _, error in failures],
-            "dead_letters": [parts for _, parts in self._letters],
+            **self._carried.told(),
+            "failures": [one_pickled(error, "what an attempt failed with") for _, error in failures],
+            "dead_letters": [self._parts(entry) for entry in self._letters],
         }
-        files = {"net_state.json": json.dumps(state, separators=(",", ":")).encode(), "packets.pkl": _dumped(pickles)}
+        files = {"net_state.json": _json(state).encode(), "packets.pkl": _dumped(pickles)}
         if self._history is not None:
             lines = self._recorder.lines(*self._history[1:])
             if lines:
                 files["history.jsonl"] = "".join([line + "\n" for line in lines]).encode()
         return files
+
+    def _parts(self, entry: DeadLetterEntry) -> dict[str, Any]:
+        parts = parts_of(entry)
+        lost = [id for name in ("values", "funcs") for id, pickled in parts[name].items() if pickled is None]
+        self.left_out += [f"dead_letters.{entry.epoch_id}.{id}" for id in lost]
+        return parts
+
+
+def _json(thing: Any) -> str:
+    """A state as JSON, part by part, since nothing else runs in a process while a part is made."""
+    if isinstance(thing, dict):
+        return f"{{{','.join([f'{json.dumps(name)}:{_json(part)}' for name, part in thing.items()])}}}"
+    if isinstance(thing, list) and len(thing) > _PART:
+        parts = [thing[k : k + _PART] for k in range(0, len(thing), _PART)]
+        return f"[{','.join([_json(part)[1:-1] for part in parts])}]"
+    return json.dumps(thing, separators=(",", ":"))
+
+
+_PART = 10_000
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage is looked for meanwhile: in a large net that takes longer than the copy."""
+    import gc
+
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 _STARTABLE = EpochState.Startable
@@ -336,14 +405,15 @@ def _told_task(net: "Net", name: str, now: float) -> dict[str, Any]:
 
 
 def _others(net: "Net") -> dict[str, Any]:
-    """What else only Python can say: types of ports and `meta`, each pickled by itself. What cannot be is left out, and
+    """What else only Python can say: types of ports, exceptions to retry on and `meta`, each pickled by itself. What cannot be is left out, and
     the manifest says so."""
     types = {}
     for name, door in net._ledger.doors.items():
         for side, specs in (("in", door.in_types), ("out", door.out_types)):
             for port, spec in specs.items():
                 types[name, side, port] = _tried(spec.spec)
-    return {"types": types, "meta": _tried(net.meta)}
+    kinds = {name: config.retry_on for name, config in net._options.items() if config.retry_on is not None}
+    return {"types": types, "meta": _tried(net.meta), "retry_on": {name: _tried(some) for name, some in kinds.items()}}
 
 
 def _tried(thing: Any) -> bytes | None:
@@ -402,18 +472,23 @@ class Books:
         self._store(carried)
 
     def _store(self, carried: Carried) -> None:
-        """Values and value functions. What is in files of this net's packets that came later goes: they will come again."""
+        """Values and value functions. What is in files of this net's packets that came later goes when it runs: they will
+        come again. Until then another net may have it."""
         ledger, store = self.ledger, self.ledger.values
-        for id in [id for id in ledger._foreign if number_in(id, "p", ledger.suffix) is not None]:
-            ledger._foreign.discard(id)
-            store.remove(id)
         for id, value, pickled in carried.consumed:
             if store.keeps:
-                value = value if pickled is None else pickle.loads(pickled)
-                store.store_value(id, value)
+                store.put_back(id, value, pickled)
                 store.mark_consumed(id, value)
-        for number, pickled in carried.blobs.items():
-            ledger._store(ledger._packets[number], pickle.loads(pickled))
+        kept = {id for id, *_ in carried.consumed}
+        ours = [id for id in ledger._foreign if number_in(id, "p", ledger.suffix) is not None]
+        self.later = [id for id in ours if not ledger.has_packet(id) and id not in kept]
+        ledger._foreign.difference_update(set(ours).difference(self.later))
+        for number, (pickled, value) in carried.blobs.items():
+            packet = ledger._packets[number]
+            if store.files() is None:
+                ledger._store(packet, value)
+            else:
+                store.put_back(packet.id, value, pickled)
         if not ledger._carried:
             for packet, value in zip(ledger._packets.values(), carried.values, strict=True):
                 if packet._number not in carried.blobs and packet._number not in carried.lazy:
@@ -430,6 +505,14 @@ class Books:
             for packet in epoch._entered:
                 packet._place = epoch
             ledger._epochs[number] = epoch
+
+    def forget_later(self) -> None:
+        """Remove the values of packets that came later."""
+        for id in self.later:
+            if id in self.ledger._foreign and not self.ledger.has_packet(id):
+                with suppress(KeyError):  # somebody else has taken it
+                    self.ledger.values.remove(id)
+            self.ledger._foreign.discard(id)
 
     def _some(self, numbers: Iterable[int]) -> list[Packet]:
         registry = self.ledger._packets
@@ -487,14 +570,26 @@ class State(NamedTuple):
     told: dict[str, Any]
     pickles: dict[str, Any]
     carried: Carried
+    failures: list[BaseException]
+    letters: list[DeadLetterEntry]
+    types: dict[tuple[str, str, str], Any]
+    retry_on: dict[str, Any]
     lines: list[str]
 
     @classmethod
     def of(cls, files: dict[str, bytes]) -> "State":
-        """Reads, and unpickles: only for files that are trusted. Raises whatever a user's class raises."""
-        pickles = pickle.loads(files["packets.pkl"])
+        """Reads, and unpickles all of it: only for files that are trusted. Raises whatever a user's class raises."""
+        told, pickles = json.loads(files["net_state.json"]), pickle.loads(files["packets.pkl"])
+        texts = [text for _, some in told["earlier"] for _, text in some]
+        failures = [exception_of(*each) for each in zip(pickles["failures"], texts, strict=True)]
+        letters = zip(told["dead_letters"], pickles["dead_letters"], strict=True)
+        types, retry_on = ({place: pickle.loads(pickled) for place, pickled in pickles.get(name, {}).items()
+                            if pickled is not None} for name in ("types", "retry_on"))  # fmt: skip
+        carried = carried_of(pickles)
         lines = files.get("history.jsonl", b"").decode().splitlines()
-        return cls(json.loads(files["net_state.json"]), pickles, Carried(*pickle.loads(pickles["carried"])), lines)
+        return cls(
+            told, pickles, carried, failures, [entry_of_record(*each) for each in letters], types, retry_on, lines
+        )
 
     def meta(self) -> dict[str, Any]:
         """The net's `meta`."""
@@ -502,16 +597,18 @@ class State(NamedTuple):
         return {} if pickled is None else dict(pickle.loads(pickled))
 
 
-def restore(net: "Net", state: State) -> None:
-    """Put a state into a net of the same graph that nothing has been in. Raises `NetStateError` where something has."""
+def restore(net: "Net", state: State, with_types: bool = True) -> None:
+    """Put a state into a net of the same graph that nothing has been in. Raises `NetStateError` where something has.
+    `with_types`: what its nodes are, too, as far as only Python can say it. Files that a net has which goes on from a later
+    moment are only changed when this one runs."""
     told, ledger, engine = state.told, net._ledger, net._engine
     with _unheard(ledger):
         books = Books(ledger, told)
         books.restore(state.carried)
         now = net._driver.clock.now()
-        failures = iter(state.pickles["failures"])
+        failures = iter(state.failures)
         earlier = {
-            number: tuple((datetime.fromisoformat(at), exception_of(next(failures), text)) for at, text in some)
+            number: tuple((datetime.fromisoformat(at), next(failures)) for at, _ in some)
             for number, some in told["earlier"]
         }
         for retry in told["retries"]:
@@ -520,10 +617,13 @@ def restore(net: "Net", state: State) -> None:
             _start_again(ledger, attempt, [books.wire(number) for number in retry["wires"]])
             engine.retry_at(now + retry["in"], attempt)
         engine.earlier.update((ledger._epochs[number], some) for number, some in earlier.items())
-    for (name, side, port), pickled in state.pickles["types"].items():
-        if pickled is not None:
-            set_type = net.set_input_port_type if side == "in" else net.set_output_port_type
-            set_type(name, port, pickle.loads(pickled))
+    for (name, side, port), spec in state.types.items() if with_types else ():
+        set_type = net.set_input_port_type if side == "in" else net.set_output_port_type
+        set_type(name, port, spec)
+    for name, kinds in state.retry_on.items() if with_types else ():
+        if net.get_node_config(name).retry_on is None:
+            net.set_node_config(name, retry_on=kinds)
+    net._control.before.append(books.forget_later)
     _restore_nodes(net, told["nodes"], now)
     _restore_past(net, state)
 
@@ -561,11 +661,8 @@ def _restore_nodes(net: "Net", nodes: dict[str, Any], now: float) -> None:
 def _restore_past(net: "Net", state: State) -> None:
     """Dead letters, history and logs."""
     told, suffix = state.told, state.told["suffix"]
-    letters: list[DeadLetterEntry] = [
-        entry_of_record(record, parts)
-        for record, parts in zip(told["dead_letters"], state.pickles["dead_letters"], strict=True)
-    ]
-    net.dead_letter_queue.take_up(letters, lambda id: number_in(id, "e", suffix) is not None)
+    sync = net.dead_letter_queue.take_up(state.letters, lambda id: number_in(id, "e", suffix) is not None)
+    net._control.before.append(sync)
     for name, log in net._logs.items():
         log.take_up(suffix, told["logs"].get(name, ()))
     number, closes = told["history"] or (1, ())

@@ -23,7 +23,9 @@
 # ```
 #
 # What is *not* in it: files that the net's options name (history, dead letters, values), which go on where they are; and
-# functions that no import path names, which are given again.
+# functions that no import path names, which are given again. A value that a dead letter holds and that cannot be pickled is
+# left out with a warning: to redrive it, give the value again. Everything else that cannot be pickled is a
+# `CheckpointError`, and nothing is written.
 
 # %%
 #|default_exp checkpoint
@@ -31,19 +33,29 @@
 # %%
 #|export
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from threading import Thread
+from threading import RLock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from netrun_sim import Graph
 
-from netrun.core import CheckpointError, CheckpointMismatch, ConfigError, _told, pace_of_saves, unknown_name
-from netrun.description import NodeDefinition
+from netrun.core import (
+    CheckpointCorrupt,
+    CheckpointError,
+    CheckpointMismatch,
+    ConfigError,
+    NetrunRuntimeError,
+    _told,
+    unknown_name,
+)
+from netrun.description import ConditionDefinition, NodeDefinition, PortDefinition
 from netrun.dsl import NetDefinition, described_graph
 from netrun.making import FUNCTIONS
-from netrun.folders import Key, check_key, folder_of, has_folder, read_folder, write_folder
+from netrun.folders import MANIFEST, Key, check_key, folder_of, read_folder, write_folder
 from netrun.states import Snapshot, State, Unpicklable, restore
 
 if TYPE_CHECKING:
@@ -99,23 +111,84 @@ def differences(saved: dict[str, Any], here: dict[str, Any]) -> list[str]:
 
 # %%
 #|exporti
-def _copy(net: "Net", path: Any) -> Snapshot:
-    """The state of a net at rest, or `CheckpointError` for what cannot be pickled."""
-    try:
+def copied(net: "Net", path: Any) -> Snapshot:
+    """The state of a net at rest, or `CheckpointError` for what cannot be copied."""
+    with _telling(path):
         return Snapshot(net)
+
+
+@contextmanager
+def _telling(path: Any) -> Iterator[None]:
+    """What keeps a net from being copied is a `CheckpointError`: a value that cannot be pickled, or that has no file any
+    more."""
+    try:
+        yield
+    except CheckpointError:
+        raise
     except Unpicklable as error:
-        told = f"{error}. Consume it before the net is saved, or send something that can be"
-        raise CheckpointError(folder_of(path), "packets.pkl", "values that can be pickled", told) from error.__cause__
+        raise CheckpointError(
+            folder_of(path), "packets.pkl", "values that can be pickled", str(error)
+        ) from error.__cause__
+    except Exception as error:
+        raise CheckpointError(folder_of(path), "packets.pkl", "a net that can be copied", _told(error)) from error
 
 
-def _write(net: "Net", snapshot: Snapshot, shape: dict[str, Any], path: Any, key: Key = None) -> None:
-    """Put a copy on disk."""
-    definition = NetDefinition.from_net(net)
-    files = snapshot.files(shape)
+# %% [markdown]
+# A copy that was taken earlier never replaces a later one of the same net. What a net has written last, it knows again: what
+# is there otherwise is somebody else's.
+
+
+# %%
+#|exporti
+class _Writing:
+    """One at a time. Of each net, by path: the number of the last copy that was written, and the manifest then."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.last: WeakKeyDictionary[Any, dict[str, tuple[int, bytes]]] = WeakKeyDictionary()
+
+    def of(self, net: "Net", path: Any) -> tuple[int, bytes]:
+        """What this net has written there last."""
+        return self.last.setdefault(net, {}).get(folder_of(path), (0, b""))
+
+    def note(self, net: "Net", path: Any, number: int) -> None:
+        """What is there now is this net's."""
+        self.last.setdefault(net, {})[folder_of(path)] = number, _manifest_at(path)
+
+
+def _manifest_at(path: Any) -> bytes:
+    with suppress(OSError), open(os.path.join(folder_of(path), MANIFEST), "rb") as file:
+        return file.read()
+    return b""
+
+
+_writing = _Writing()
+if hasattr(os, "register_at_fork"):  # a child has the lock as it was, and not the thread that would let go of it
+    os.register_at_fork(after_in_child=lambda: setattr(_writing, "lock", RLock()))
+
+
+def mark_at(net: "Net", path: Any) -> None:
+    """The net goes on from what is there."""
+    with _writing.lock:
+        _writing.note(net, path, 0)
+
+
+def put(net: "Net", snapshot: Snapshot, shape: dict[str, Any], path: Any, key: Key = None) -> bool:
+    """Put a copy on disk, unless a later one is there. True where that replaced what this net has not written."""
+    with _telling(path):
+        definition = NetDefinition.from_net(net)
+        files = snapshot.files(shape)
     files["definition.toml"] = definition.to_toml("omit").encode()
-    kept = [where for where in definition.missing if where == ("net", "meta") or where[-1] == "type"]  # in packets.pkl
+    kept = [where for where in definition.missing if where == ("net", "meta") or where[-1] in ("type", "retry_on")]
     omitted = [".".join(map(str, where)) for where in definition.missing if where not in kept]
-    write_folder(path, files, {"omitted": [*omitted, *snapshot.left_out], "versions": _versions()}, key)
+    with _writing.lock:
+        number, manifest = _writing.of(net, path)
+        if snapshot.number < number:
+            return False
+        there = _manifest_at(path)
+        write_folder(path, files, {"omitted": [*omitted, *snapshot.left_out], "versions": _versions()}, key)
+        _writing.note(net, path, snapshot.number)
+    return there not in (b"", manifest)
 
 
 def _versions() -> dict[str, str]:
@@ -134,8 +207,8 @@ def save(net: "Net", path: str | os.PathLike[str], key: Key = None) -> None:
     check_key(key)
     path = folder_of(path)
     with net._control.resting("save_checkpoint"):
-        snapshot = _copy(net, path)
-    _write(net, snapshot, shape_of(net.graph), path, key)
+        snapshot = copied(net, path)
+    put(net, snapshot, shape_of(net.graph), path, key)
 
 
 # %% [markdown]
@@ -144,6 +217,9 @@ def save(net: "Net", path: str | os.PathLike[str], key: Key = None) -> None:
 
 # %%
 #|exporti
+_MOST = 10  # differences that are told
+
+
 class _Checkpoint:
     """A checkpoint that was read and found sound."""
 
@@ -156,29 +232,61 @@ class _Checkpoint:
             versions = ", ".join(f"{name} {number}" for name, number in self.manifest["versions"].items())
             told = f"{_told(error)}. It was saved with {versions}"
             raise CheckpointError(self.path, "packets.pkl", "what can be unpickled here", told) from error
+        if "definition.toml" not in self._files:
+            raise CheckpointCorrupt(self.path, "definition.toml", "a file", "it is missing")
 
-    def definition(self, functions: Mapping[str, Any]) -> NetDefinition:
-        """The net, without the paths of functions that are given."""
+    def definition(self, functions: Mapping[str, Any], resolve: bool) -> NetDefinition:
+        """The net, without the paths of functions that are given. A factory that cannot be asked is not: the ports that it
+        gave are in the shape of the graph."""
         definition = NetDefinition.from_toml(self._files["definition.toml"].decode(), f"{self.path}/definition.toml")
         for name in functions:
             if name not in definition.nodes:
                 raise ConfigError(f"functions: {unknown_name('node', name, definition.nodes)}")
             for key in FUNCTIONS:
                 setattr(definition.nodes[name], key, None)
+        for name, node in definition.nodes.items():
+            is_whole = not any(left.startswith(f"nodes.{name}.factory_args.") for left in self.manifest["omitted"])
+            if node.factory is not None and (name in functions or not resolve or not is_whole):
+                definition.nodes[name] = _in_shape(node, self.state.told["graph"]["nodes"][name])
         return definition
+
+    def tell_left_out(self, given: Iterable[str]) -> None:
+        """Warn of options that no text can hold, and that are not given again."""
+        left = [where for where in self.manifest["omitted"] if ".options." in where or where.startswith("net.")]
+        left = [where for where in left if where not in {"net.checkpoint_key", *(f"net.{name}" for name in given)}]
+        if left:
+            from warnings import warn
+
+            told = f"{self.path} could not hold {', '.join(left)}: the net has the default. Set it again"
+            warn(told, RuntimeWarning, stacklevel=4)
 
     def must_fit(self, shape: dict[str, Any]) -> None:
         """Raise `CheckpointMismatch` for another graph."""
         found = differences(self.state.told["graph"], shape)
         if found:
-            raise CheckpointMismatch(self.path, "net_state.json", "the graph that was saved", "; ".join(found))
+            more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
+            told = "; ".join(f"{each:.500}" for each in found[:_MOST]) + more
+            raise CheckpointMismatch(self.path, "net_state.json", "the graph that was saved", told)
 
-    def restore(self, net: "Net") -> None:
+    def restore(self, net: "Net", with_types: bool = True) -> None:
         """Put the state into a net of this graph."""
         try:
-            restore(net, self.state)
-        except (AttributeError, ImportError, EOFError) as error:
-            raise CheckpointError(self.path, "packets.pkl", "what can be unpickled here", _told(error)) from error
+            restore(net, self.state, with_types)
+        except NetrunRuntimeError:
+            raise
+        except Exception as error:
+            told = f"{_told(error)}. The net has a part of it only: build a new one"
+            raise CheckpointError(self.path, "net_state.json", "a state that can be restored", told) from error
+
+
+def _in_shape(node: NodeDefinition, shape: dict[str, Any]) -> NodeDefinition:
+    """A node, with the ports and conditions of a shape in place of a factory."""
+    told: dict[str, Any] = {}
+    for side in ("in_ports", "out_ports"):
+        told[side] = {port: PortDefinition(slots) for port, slots in shape[side].items()}
+    for side in ("in_salvo_conditions", "out_salvo_conditions"):
+        told[side] = {name: ConditionDefinition(when, ports, most) for name, when, ports, most in shape[side]}
+    return replace(node, factory=None, factory_args={}, **told)
 
 
 def _without_functions(definition: NetDefinition, graph: Graph) -> NetDefinition:
@@ -188,6 +296,20 @@ def _without_functions(definition: NetDefinition, graph: Graph) -> NetDefinition
         for name, node in described_graph(graph).nodes.items()
     }
     return replace(definition, nodes=nodes)
+
+
+def _give(net: "Net", name: str, given: Any) -> None:
+    """Give a node what `functions` says: a function, several, or what `@node` has made."""
+    from netrun.build import FunctionNode  # points up
+    from netrun.flows import assembled
+
+    if isinstance(given, FunctionNode):
+        assembled(given.named(name)).furnish(net)
+        return
+    functions = given if isinstance(given, tuple) else (given,)
+    if len(functions) > len(FUNCTIONS):
+        raise ConfigError(f"functions: of node {name!r} there are {len(functions)}; it has {', '.join(FUNCTIONS)}.")
+    net.set_node_exec(name, *functions)
 
 
 # %%
@@ -212,126 +334,22 @@ def load(
     if graph is not None:
         checkpoint.must_fit(shape_of(graph))
     given = functions or {}
-    definition = checkpoint.definition(given)
+    definition = checkpoint.definition(given, resolve)
     if assembly is not None:
         definition = _without_functions(definition, assembly.graph)
     meta = checkpoint.state.meta()
-    net = definition.build(resolve, allow, **({} if definition.meta or not meta else {"meta": meta}), **options)
+    if key is not None and definition.options.get("checkpoint_path") is not None:
+        options.setdefault("checkpoint_key", key)
+    checkpoint.tell_left_out(options)
+    net = definition.build(resolve, allow, **({"meta": meta} if meta else {}) | options)
     checkpoint.must_fit(shape_of(net.graph))
     if assembly is not None:
         assembly.furnish(net)
     for name, some in given.items():
-        net.set_node_exec(name, *(some if isinstance(some, tuple) else (some,)))
+        _give(net, name, some)
     checkpoint.restore(net)
     net._control.rest()
     return net
-
-
-# %% [markdown]
-# ## Saving by itself
-#
-# With a `checkpoint_path` the net is saved when a run has come to its end, and with `checkpoint_every` while it runs: the
-# driver lets nothing begin until nothing runs, takes the copy, and goes on; a thread writes it. A disk that does not take
-# it stops no net: a warning says so, and the next time is tried again.
-#
-# ```
-#   running  ███████▁▁  copy  ███████████████▁▁  copy  ████
-#   writing                 ────────                 ────────
-# ```
-
-
-# %%
-#|export
-class Autosave:
-    """Saves a net now and then. `begun`: the attempts since it did last."""
-
-    def __init__(self, net: "Net", path: str | os.PathLike[str], every: Any) -> None:
-        self._net, self._path = net, path
-        self._seconds, self._epochs = pace_of_saves(every)
-        self._next: float | None = None  # when it is due
-        self._writer: Thread | None = None
-        self._shape: dict[str, Any] | None = None
-        self._saved: Any = None  # what had happened when it was saved last
-        self.begun = 0
-        if every is not None:
-            net._driver.saver = self
-        at_rest = net._control.at_rest
-
-        def rest(is_closed: bool, is_over: bool) -> None:
-            at_rest(is_closed, is_over)
-            self.rest()
-
-        net._control.at_rest = rest
-
-    def is_due(self, now: float) -> bool:
-        """Whether it is time, and the last copy is written."""
-        if self._next is None:
-            self._next = now + self._seconds
-        is_time = self.begun >= self._epochs or (self.begun > 0 and now >= self._next)
-        return is_time and (self._writer is None or not self._writer.is_alive())
-
-    def save(self) -> None:
-        """Take a copy, and let it be written beside."""
-        self.wait()
-        snapshot = self._copied()
-        if snapshot is not None:
-            self._writer = Thread(target=self._write, args=(snapshot,), name="netrun checkpoint")
-            self._writer.start()
-
-    def rest(self) -> None:
-        """A run has come to rest. At its end, and else if it is due, the net is saved before anybody goes on."""
-        net = self._net
-        if net._stage.is_open and not self.is_due(net._driver.clock.now()):
-            return
-        self.wait()
-        if self._saved != self._happened():
-            snapshot = self._copied()
-            if snapshot is not None:
-                self._write(snapshot)
-
-    def wait(self) -> None:
-        """Wait until what is being written is."""
-        if self._writer is not None:
-            self._writer.join()
-            self._writer = None
-
-    def resume(self) -> None:
-        """Go on from the checkpoint, if there is one."""
-        if not has_folder(self._path):
-            return
-        self._saved = self._happened()  # what cannot be gone on from is not replaced by nothing
-        checkpoint = _Checkpoint(self._path)
-        checkpoint.must_fit(self._shape_of())
-        checkpoint.restore(self._net)
-
-    def _shape_of(self) -> dict[str, Any]:
-        self._shape = self._shape or shape_of(self._net.graph)
-        return self._shape
-
-    def _happened(self) -> tuple[Any, ...]:
-        return self.begun, self._net._ledger.next_numbers()
-
-    def _copied(self) -> Snapshot | None:
-        self.begun, self._next = 0, self._net._driver.clock.now() + self._seconds
-        try:
-            snapshot = _copy(self._net, self._path)
-        except CheckpointError as error:
-            self._warn(error)
-            return None
-        self._saved = self._happened()
-        return snapshot
-
-    def _write(self, snapshot: Snapshot) -> None:
-        try:
-            _write(self._net, snapshot, self._shape_of(), self._path)
-        except Exception as error:
-            self._saved = None
-            self._warn(error)
-
-    def _warn(self, error: Exception) -> None:
-        from logging import getLogger
-
-        getLogger("netrun").error("the net goes on, but is not saved: %s", error, exc_info=error)
 
 
 # %% [markdown]
@@ -391,25 +409,4 @@ except CheckpointMismatch as error:
     print(error)
 else:
     raise AssertionError("it does not fit")
-
-# %% [markdown]
-# A net that saves itself. After the first run another net, as in a new process, goes on where it was:
-
-
-# %%
-def saved_net():
-    net = Net(Graph([double], []), checkpoint_path=f"{folder.name}/auto", checkpoint_every="1 epochs", max_epochs=2)
-    net.set_node_exec("Double", lambda ctx, packets: ctx.send("out", 2 * ctx.consume_packet(packets["in"][0])))
-    return net
-
-
-net = saved_net()
-net.inject_packets("Double", "in", [1, 2, 3])
-try:
-    net.start(resume=True)  # there is none yet
-except EpochLimitReached as error:
-    print(error)
-again = saved_net()
-again.start(resume=True)
-assert again.take_outputs("Double", "out") == [2, 4, 6]
 folder.cleanup()

@@ -225,6 +225,12 @@ def _told_warnings() -> Iterator[None]:
         yield
 
 
+def _key(definition: "NetDefinition") -> dict[str, str]:
+    """The key that signs what the net saves: never in a text or on a command line, which others can read."""
+    key = os.environ.get("NETRUN_CHECKPOINT_KEY")
+    return {"checkpoint_key": key} if key and definition.options.get("checkpoint_path") is not None else {}
+
+
 def _in_threads(definition: "NetDefinition", count: int) -> None:
     """Let the nodes that have no pool run in one of threads."""
     pools = definition.options.setdefault("thread_pools", {})
@@ -402,7 +408,7 @@ def run(args: Namespace) -> int:
     if args.threads is not None:
         _in_threads(definition, args.threads)
     with ExitStack() as ending:
-        net = _built(definition, args.file, args)
+        net = _built(definition, args.file, args, **_key(definition))
         ending.callback(net.stop)
         ports = PortNames(net._ledger.doors)
         given = [_port_and("value or @file", "--input", text) for text in args.input]
@@ -420,6 +426,8 @@ def run(args: Namespace) -> int:
         finally:  # what came out is written, also where something failed; or it is in the checkpoint
             is_written = True
             if args.checkpoint is None or net.poll().paused_by is None:
+                if args.checkpoint is not None:
+                    net.stop()  # before anything is taken out: the same command again gives the same
                 is_written = out.write({write_ref(*place): net.take_outputs(*place) for place in taken})
         return _told_rest(net) or (0 if is_written else DATA)
 
@@ -648,7 +656,8 @@ def schema(args: Namespace) -> int:
 _EPILOG = """\
 values: `--input Node.port=3` is JSON, else a text; `@file.jsonl` a file of JSON lines, `@-` the standard input.
 Without --output, all that comes out is printed as {"Node.port": value}, one a line.
-With --checkpoint, what came out before an interruption is in the checkpoint, and is written at the end.
+With --checkpoint, what came out before an interruption is in the checkpoint, and is written at the end. It is signed and
+must be signed where the environment variable NETRUN_CHECKPOINT_KEY has a key.
 
 exit codes: 0 all went well, 1 a node failed, 2 the command line is not right, 3 the net is not right, 4 a file or a value
 is not right, 130 interrupted: on the first Ctrl-C what has begun ends, on the second it is cancelled.

@@ -370,6 +370,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # |---|---|
 # | [00_core](nbs/00_core.ipynb) | the words of `netrun_sim`, errors, node options |
 # | [00b_packets](nbs/00b_packets.ipynb) | packets, epochs, and where they are |
+# | [00ba_pickles](nbs/00ba_pickles.ipynb) | what users have made, as bytes |
 # | [00c_values](nbs/00c_values.ipynb) | what packets carry: values, value functions, files |
 # | [00d_routing](nbs/00d_routing.ipynb) | when packets become epochs |
 # | [00e_books](nbs/00e_books.ipynb), [00f_acts](nbs/00f_acts.ipynb), [00g_ledger](nbs/00g_ledger.ipynb) | the Ledger, the one owner of all state; commits that are all or nothing |
@@ -392,7 +393,7 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [11b_places](nbs/11b_places.ipynb), [11c_description](nbs/11c_description.ipynb), [11d_reading](nbs/11d_reading.ipynb), [11e_writing](nbs/11e_writing.ipynb), [11f_dsl](nbs/11f_dsl.ipynb) | nets as TOML: where things stand, reading, writing, `NetDefinition` |
 # | [11g_drawing](nbs/11g_drawing.ipynb), [11h_schema](nbs/11h_schema.ipynb) | what is drawn of a net, folded and laid out; the JSON Schema of a text |
 # | [12_net](nbs/12_net.ipynb) | the face |
-# | [13_states](nbs/13_states.ipynb), [13b_folders](nbs/13b_folders.ipynb), [13c_checkpoint](nbs/13c_checkpoint.ipynb) | a net at rest as data, on disk, and back; nets that save themselves |
+# | [13_states](nbs/13_states.ipynb), [13b_folders](nbs/13b_folders.ipynb), [13c_checkpoint](nbs/13c_checkpoint.ipynb), [13e_autosave](nbs/13e_autosave.ipynb) | a net at rest as data, on disk, and back; nets that save themselves |
 # | [13d_faults](nbs/13d_faults.ipynb) | what can break, and what is promised then |
 # | [14_flows](nbs/14_flows.ipynb), [14b_build](nbs/14b_build.ipynb) | nets from functions: `@node`, `>>`, `Flow` |
 # | [15_show](nbs/15_show.ipynb), [15b_report](nbs/15b_report.ipynb) | pictures of nets; the report of what a net has done |

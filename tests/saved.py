@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
-from netrun import Graph, Net
+from netrun import Net
 from tests.nets import JumpingClock
 
 
@@ -23,12 +23,13 @@ def made(value: Any) -> Callable[[], Any]:
     return lambda: value
 
 
-def walker(name: str, outs: list[str]) -> Callable[..., None]:
-    """A node function that prints what comes in, and sends on what has steps left. A value is steps, number, fate."""
+def walker(name: str, outs: list[str], clock: JumpingClock) -> Callable[..., None]:
+    """A node function that prints what comes in and when, and sends on what has steps left. A value is steps, number,
+    fate."""
 
     def walk(ctx: Any, packets: dict[str, list[Any]]) -> None:
         taken = [ctx.consume_packet(packet) for arrived in packets.values() for packet in arrived]
-        print(name, taken, ctx.retry_count, [str(error) for error in ctx.retry_exceptions])
+        print(name, taken, ctx.retry_count, [str(error) for error in ctx.retry_exceptions], round(clock.now(), 4))
         for _, number, fate in taken:
             if fate == "fail" or (fate == "once" and ctx.retry_count == 0):
                 raise Unlucky(f"{number} at {name}")
@@ -42,24 +43,21 @@ def walker(name: str, outs: list[str]) -> Callable[..., None]:
     return walk
 
 
-def functions_of(graph: Graph) -> dict[str, Any]:
-    """The functions of all nodes."""
-    return {name: walker(name, sorted(node.out_ports)) for name, node in graph.nodes().items()}
-
-
 def set_up(net: Net) -> None:
-    """A clock that jumps, so that waits cost nothing."""
-    net._driver.clock = JumpingClock()
+    """A clock that jumps, so that waits cost nothing, and the functions of all nodes."""
+    clock = net._driver.clock = net._driver.clock if isinstance(net._driver.clock, JumpingClock) else JumpingClock()
+    for name, node in net.graph.nodes().items():
+        net.set_node_exec(name, walker(name, sorted(node.out_ports), clock))
 
 
 def outcome(net: Net, with_ids: bool = True) -> dict[str, Any]:
     """All that has come of a net."""
     net._ledger.check()
-    status = net.poll()
+    status, suffix = net.poll(), net._ledger.suffix
     letters = [
         (
-            *(entry.node_name, entry.reason, str(entry.exception), entry.retry_count),
-            list(map(str, entry.retry_exceptions)),
+            *(entry.node_name, entry.reason, str(entry.exception).replace(suffix, ""), entry.retry_count),
+            [str(error).replace(suffix, "") for error in entry.retry_exceptions],
             list(entry.packet_values.values()),
             [func() for func in entry.value_funcs.values()],
         )
@@ -73,8 +71,14 @@ def outcome(net: Net, with_ids: bool = True) -> dict[str, Any]:
             if hasattr(out, "node_name")
         },
         "letters": letters,
-        "logs": {name: [entry.message for entry in net.get_node_log(name)] for name in net._tasks},
+        "logs": {name: [entry.message.replace(suffix, "") for entry in net.get_node_log(name)] for name in net._tasks},
         "status": status.nodes,
+        "types": {
+            f"{name}.{port}": str(net.get_input_port_type(name, port))
+            for name, door in net._ledger.doors.items()
+            for port in door.gates
+        },
+        "closes": len(net.history._recorder.closes),
     }
     if with_ids:
         s = net._ledger.suffix
@@ -96,15 +100,21 @@ def _timeless(data: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name not in ("begun", "ended")}
 
 
-def go_on(path: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Load a checkpoint, run it to its end, and tell what has come of it."""
-    with patch("netrun.net.MonotonicClock", JumpingClock):
+def go_on(path: str, at: float, room: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Load a checkpoint at a moment, run it to its end, and tell what has come of it. `room`: how many startable epochs
+    there may be before doors fall behind."""
+
+    def clock() -> JumpingClock:
+        jumping = JumpingClock()
+        jumping.time = at
+        return jumping
+
+    with patch("netrun.net.MonotonicClock", clock), patch("netrun.books.READY_LIMIT", room):
         net = Net.load_checkpoint(path, resolve=False, **options)
-    for name, func in functions_of(net.graph).items():
-        net.set_node_exec(name, func)
-    net._ledger.check()
-    net.start()
-    return outcome(net)
+        set_up(net)
+        net._ledger.check()
+        net.start()
+        return outcome(net)
 
 
 if __name__ == "__main__":

@@ -395,10 +395,11 @@ def test_the_schema_fits_the_corpus(folder):
     validator = jsonschema.Draft202012Validator(made)
     for file in CORPUS.glob("valid/*.toml"):
         validator.validate(json.loads(json.dumps(data_of(file.read_bytes().decode()), default=str)))
-    for name in ("unknown_top", "unknown_net_option", "unknown_node_key", "unknown_node_option", "unknown_port_key",
-                 "unknown_condition_key", "unknown_edge_key", "unknown_pool_option", "executor_pools", "type_ports",
-                 "type_slots", "type_condition", "type_when", "type_functions", "type_net", "type_node", "max_salvos",
-                 "condition_without_when", "edge_without_end", "pool_without_size", "condition_counts"):  # fmt: skip
+    for name in ("unknown_top", "unknown_net_option", "unknown_node_key", "unknown_node_option",
+                 "unknown_port_key", "unknown_condition_key", "unknown_edge_key", "unknown_pool_option",
+                 "executor_pools", "checkpoint_key", "type_ports", "type_slots", "type_condition", "type_when",
+                 "type_functions", "type_net", "type_node", "max_salvos", "condition_without_when",
+                 "edge_without_end", "pool_without_size", "condition_counts"):  # fmt: skip
         data = json.loads(json.dumps(data_of((CORPUS / f"invalid/{name}.toml").read_text()), default=str))
         assert not validator.is_valid(data), name
 
@@ -461,6 +462,22 @@ def test_after_ctrl_c_the_same_command_goes_on_from_the_checkpoint(folder):
     code, out, err = netrun(folder, *again)
     assert (code, out) == (4, "")
     assert "file manifest.json: expected" in err
+
+
+def test_a_checkpoint_is_signed_with_the_key_of_the_environment(folder):
+    """Who has another key, or none, cannot go on from it; and it stays as it was."""
+    command = ["run", "net.toml", "--output", "Square.out=-", "--checkpoint", "saved"]
+    key = {"NETRUN_CHECKPOINT_KEY": "secret"}
+    assert netrun(folder, *command, env=key)[:2] == (0, "0\n1\n4\n9\n")
+    manifest = (folder / "saved" / "manifest.json").read_text()
+    assert "signature" in manifest
+    for other in ({}, {"NETRUN_CHECKPOINT_KEY": "guess"}):
+        code, _, err = netrun(folder, *command, env=other)
+        assert code == 4
+        assert "key" in err
+        assert "secret" not in err
+    assert (folder / "saved" / "manifest.json").read_text() == manifest
+    assert netrun(folder, *command, env=key)[:2] == (0, "0\n1\n4\n9\n")
 
 
 def test_ctrl_c_while_it_waits_for_input(folder):

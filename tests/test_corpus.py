@@ -127,4 +127,4 @@ def test_every_key_appears():
         "when",
         "ports",
     }
-    assert (wanted | {"max_salvos", "size", "start_method"}) - {"executor_pools"} <= there
+    assert (wanted | {"max_salvos", "size", "start_method"}) - {"executor_pools", "checkpoint_key"} <= there

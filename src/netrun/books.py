@@ -146,7 +146,8 @@ class Books:
     def take_up(self, suffix: str, next_packet: int, next_epoch: int) -> None:
         """Go on with the ids of another net. Raises `NetStateError` where something has been in this one."""
         if self.next_numbers() != (1, 1):
-            raise NetStateError("going on from a checkpoint", "something has been in this net already; build a new one")
+            told = "something has been in this net already; build a new one, and inject only where Net.has_checkpoint(path)"
+            raise NetStateError("going on from a checkpoint", f"{told} is False")
         self._suffix = suffix
         self._next_packet, self._next_epoch = count(next_packet).__next__, count(next_epoch).__next__
         for door in self.doors.values():
@@ -377,8 +378,11 @@ class Queue(Injection):
 
     def next(self) -> Epoch | None:
         """Take the oldest startable epoch out of the queue."""
-        if self._injected or self._opened or (self._behind and 2 * len(self._ready) < READY_LIMIT):
+        if self._injected or (self._behind and 2 * len(self._ready) < READY_LIMIT):
             self.route(READY_LIMIT)
+        elif self._opened:  # what was set aside comes back, but nothing more is routed for that
+            with self._lock:
+                self._open_shelves()
         if self._shelved:
             return self._next_with_shelves()
         return self._ready.popleft() if self._ready else None

@@ -51,7 +51,9 @@ class Turns:
         self._idle = False  # whether who drives it has nothing to do
         self._rises = 0  # how often it was roused from its rest
         self._stop_asked = False
-        self.at_rest: Callable[[bool, bool], object] = lambda is_closed, is_over: None  # told when a run rests, and how
+        # told when a run rests, and how; returns what is to be done beside before anybody goes on, if anything
+        self.at_rest: Callable[[bool, bool], Callable[[], object] | None] = lambda is_closed, is_over: None
+        self.before: list[Callable[[], object]] = []  # what is to be done when it is driven next
         self._signalled = False  # whether a signal came since a verb was called that it pauses
         # entered by itself: an interrupt could strike between a Condition's acquiring and its `with`
         self._lock = RLock()
@@ -246,6 +248,8 @@ class Runs(Turns):
         outside = _inside_of.get()
         _inside_of.set((*outside, self))
         try:
+            while self.before:
+                self.before.pop()()
             if opens and not self._stage.is_open:
                 await self._stage.open(host)
             done = await work(host)
@@ -258,10 +262,18 @@ class Runs(Turns):
         self.state = NetState.STOPPED if self._stop_asked and closed else NetState.PAUSED
         if self.state is NetState.STOPPED:
             self._engine.give_back_waiting()
-        self.at_rest(closed, self.state is NetState.STOPPED)
+        try:
+            await self._tell_rest(host, closed)
+        except BaseException as error:
+            errors.append(error)
         _inside_of.set(outside)
         raise_first(errors)
         return done
+
+    async def _tell_rest(self, host: Host, is_closed: bool) -> None:
+        rest = self.at_rest(is_closed, self.state is NetState.STOPPED)
+        if rest is not None:
+            await host.beside(rest)
 
     def _take_errors(self) -> list[BaseException]:
         """What the engine has paused the net for, if it is to be raised."""
@@ -429,9 +441,9 @@ class Background(Hosting):
                 self._engine.pause("error")
                 self._kept.append(error)
             self._kept += self._take_errors()
-            self.at_rest(False, False)
+            await self._tell_rest(host, is_closed=False)
             if self._has_become_idle():
-                await host.next(None)
+                await host.next(self._driver.first_look())
         return 0
 
     def _has_become_idle(self) -> bool:

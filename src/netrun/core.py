@@ -619,6 +619,7 @@ class NetConfig:
     history_flush_on_pause: bool = True
     checkpoint_path: str | PathLike[str] | None = None
     checkpoint_every: float | str | None = None
+    checkpoint_key: bytes | str | None = field(default=None, repr=False)
     meta: Mapping[str, Any] | None = None
 
     __repr__ = brief
@@ -651,6 +652,11 @@ class NetConfig:
         pace_of_saves(self.checkpoint_every)
         if self.checkpoint_every is not None and self.checkpoint_path is None:
             raise ConfigError("checkpoint_every says how often to save: it needs a checkpoint_path.")
+        if self.checkpoint_key is not None:
+            if not isinstance(self.checkpoint_key, bytes | str) or not self.checkpoint_key:
+                raise ConfigError("checkpoint_key is bytes or a text, and not empty.")
+            if self.checkpoint_path is None:
+                raise ConfigError("checkpoint_key signs what the net saves: it needs a checkpoint_path.")
         check_count("max_epochs", self.max_epochs)
         check_size("history_max_size", self.history_max_size, 0)
         check_size("history_chunk_size", self.history_chunk_size, 1)

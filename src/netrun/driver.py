@@ -490,12 +490,12 @@ class Saver(Protocol):
 
     begun: int
 
-    def is_due(self, now: float) -> bool:
-        """Whether it is time to: then nothing begins until nothing runs."""
+    def look(self, now: float, rests: bool) -> bool:
+        """Save if it is time to and the net rests. True where nothing is to begin for a while, so that it comes to rest."""
         ...
 
-    def save(self) -> None:
-        """Take a copy of the net, in which nothing runs."""
+    def looks_at(self) -> float | None:
+        """The moment to look again, even if nothing happens before."""
         ...
 
 
@@ -605,10 +605,8 @@ class Driver(Settling):
                 changes.make()
             if self.stage.late:
                 await self.stage.open_late(host)
-            if saver is not None and saver.is_due(now()):
-                engine.holds_back = bool(engine.running)
-                if not engine.running:
-                    saver.save()
+            if saver is not None:
+                engine.holds_back = saver.look(now(), not engine.running)
             attempt = engine.begin(now()) if self.inline.in_thread is None else None
             if attempt is not None:
                 begun += 1
@@ -639,6 +637,7 @@ class Driver(Settling):
         until = self.engine.deadline()
         if until is None and not self.engine.running and not self._awaits_a_worker():
             return False
+        until = self.first_look(until)
         outcome = await self.host.next(until)
         self.woken, self.engine.ledger.waiter = False, None
         if outcome is not None:
@@ -646,6 +645,11 @@ class Driver(Settling):
         elif until is not None:
             await self._end_expired()
         return True
+
+    def first_look(self, until: float | None = None) -> float | None:
+        """The moment until which to wait, or an earlier one at which the net is to be saved."""
+        moments = [until, None if self.saver is None else self.saver.looks_at()]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def _awaits_a_worker(self) -> bool:
         """Whether epochs wait for a worker that is busy with something that is over."""

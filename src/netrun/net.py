@@ -30,7 +30,7 @@ from .views import EventHistory, Lineage, TimelineRow, lineage_of
 
 if TYPE_CHECKING:
     from .build import FunctionNode
-    from .checkpoint import Autosave
+    from .autosave import Autosave
     from .dsl import NetDefinition
     from .flows import Flow
     from .progress import Progress
@@ -188,6 +188,7 @@ class Nodes:
         history_flush_on_pause: bool = True,
         checkpoint_path: str | os.PathLike[str] | None = None,
         checkpoint_every: float | str | None = None,
+        checkpoint_key: bytes | str | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> None:
         check = check or False  # as a text has it
@@ -244,9 +245,9 @@ class Nodes:
         self._autosave: Autosave | None = None
         self._progress: Progress | None = None  # of a run in the background
         if checkpoint_path is not None:
-            from .checkpoint import Autosave as Saver  # a chapter further on, which most nets do not need
+            from .autosave import Autosave as Saver  # a chapter further on, which most nets do not need
 
-            self._autosave = Saver(cast(Net, self), checkpoint_path, checkpoint_every)
+            self._autosave = Saver(cast(Net, self), checkpoint_path, checkpoint_every, checkpoint_key)
 
     def _listen_to(self, task: Task) -> None:
         """Say where the prints of a node go."""
@@ -535,8 +536,9 @@ class Net(Contents):
         to as lines of JSON, about `history_chunk_size` at a time, and (`history_flush_on_pause`) when the net pauses or is
         blocked.
     checkpoint_path: a folder to save the net to (see `save_checkpoint`) when a run has come to its end, and while it runs
-        as often as checkpoint_every says: a number of seconds, or a text as "1000 epochs". Nothing begins then until what
-        runs has ended; the writing is done beside. `start(resume=True)` goes on from there.
+        as often as checkpoint_every says: a number of seconds, or a text as "1000 epochs". That takes a moment at which
+        nothing runs, which is sought for a twentieth of the time at the most; the writing is done beside.
+        `start(resume=True)` goes on from there. checkpoint_key: sign it, and go on only from what was signed with this key.
     meta: anything that is to be known of this net, by name. netrun only keeps it.
     handle_signals: while `start` or `run_step` runs in the main thread, the first SIGINT or SIGTERM pauses the net, and
         only the second cancels what runs and raises. False: both do what they do without a net, at a moment when nothing
@@ -554,8 +556,10 @@ class Net(Contents):
 
         threaded: return at once and run in a thread of the net's own until `stop`: the net idles when it is blocked, and
             goes on when something is injected. `wait_until_blocked` waits for it, and raises what went wrong in it.
-        resume: where there is a checkpoint at `checkpoint_path`, go on from it. Raises `NetStateError` where something has
-            been in this net already, and what `load_checkpoint` raises.
+        resume: where there is a checkpoint at `checkpoint_path`, go on from it: with what it holds in place of what would be
+            put in, so inject only where `Net.has_checkpoint(path)` is False. Functions, options and port types are those of
+            this net. Raises `NetStateError` where something has been in this net already, and what `load_checkpoint`
+            raises; this net never writes to the checkpoint then.
         progress: show on stderr what the net is doing, see the chapter on progress: of each node the epochs that have
             finished, run, wait and failed, and errors as they come. With `threaded`, until `stop`.
 
@@ -828,6 +832,13 @@ class Net(Contents):
         from .checkpoint import save  # a chapter further on
 
         save(self, path, key)
+
+    @staticmethod
+    def has_checkpoint(path: str | os.PathLike[str]) -> bool:
+        """Whether there is a checkpoint at this path, sound or not. Raises `CheckpointError` where the path is a file's."""
+        from .folders import has_folder
+
+        return has_folder(path)
 
     @staticmethod
     def load_checkpoint(

@@ -152,6 +152,12 @@ class Tables:
         return int(value)
 
 # %% pts/11d_reading.pct.py 8
+_NOT_TEXT = {
+    "executor_pools": "executors cannot be text: give them",
+    "checkpoint_key": "a key is a secret, and no text is: give it",
+}
+
+
 class Options(Tables):
     """Reads options."""
 
@@ -195,11 +201,9 @@ class Options(Tables):
     def net_options(self, path: Path, table: dict[str, Any]) -> dict[str, Any]:
         """The options of the net."""
         options = {name: value for name, value in table.items() if name != "meta"}
-        if "executor_pools" in options:
-            del options["executor_pools"]
-            self.wrong.key(
-                (*path, "executor_pools"), "executors cannot be text: give them as `executor_pools=` in Python"
-            )
+        for name, what in _NOT_TEXT.items():
+            if options.pop(name, None) is not None:
+                self.wrong.key((*path, name), f"{what} as `{name}=` in Python")
         for kind in ("thread_pools", "process_pools"):
             options[kind] = self._pools((*path, kind), options.get(kind, {}))
             if not options[kind]:

@@ -4,13 +4,14 @@ __all__ = ['PacketValueStore']
 
 # %% pts/00c_values.pct.py 2
 import os
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from .core import ConfigError, ValueFunctionFailed
 from .packets import NOTHING, Packet
+from .pickles import to_pickle
 
 # %% pts/00c_values.pct.py 4
 def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -45,6 +46,9 @@ class _ValueFiles:
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._ids = {_from_file_name(path.stem): None for path in sorted(self._folder.glob("*.pkl"))}
+        self._lock = RLock()
+        self._holds = 0  # who is copying
+        self._gone: set[str] = set()  # whose files are still there for that
 
     def _path(self, id: str) -> Path:
         from urllib.parse import quote
@@ -52,17 +56,21 @@ class _ValueFiles:
         return self._folder / f"{quote(id, safe='')}.pkl"
 
     def __setitem__(self, id: str, value: Any) -> None:
-        import cloudpickle
+        self.write(id, to_pickle(value))
 
+    def write(self, id: str, pickled: bytes) -> None:
+        """Write what a file is to hold."""
         path = self._path(id)
         beside = path.with_suffix(".tmp")
         try:
-            beside.write_bytes(cloudpickle.dumps(value))
+            beside.write_bytes(pickled)
             os.replace(beside, path)
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
-        self._ids[id] = None
+        with self._lock:
+            self._ids[id] = None
+            self._gone.discard(id)
 
     def __getitem__(self, id: str) -> Any:
         import pickle
@@ -79,8 +87,29 @@ class _ValueFiles:
             raise KeyError(id) from None  # another thread has just taken it
 
     def __delitem__(self, id: str) -> None:
-        del self._ids[id]
+        with self._lock:
+            del self._ids[id]
+            if self._holds:
+                self._gone.add(id)
+                return
         self._path(id).unlink(missing_ok=True)
+
+    def hold(self) -> Callable[[], None]:
+        """Keep the files of values that go from now on, until what this returns is called."""
+        with self._lock:
+            self._holds += 1
+        return self._let_go
+
+    def _let_go(self) -> None:
+        with self._lock:
+            self._holds -= 1
+            gone, self._gone = ([], self._gone) if self._holds else (list(self._gone), set())
+        for id in gone:
+            self._path(id).unlink(missing_ok=True)
+
+    def held(self, id: str) -> bytes:
+        """What the file of a value holds, or of one that has gone since `hold`."""
+        return self._path(id).read_bytes()
 
     def __contains__(self, id: str) -> bool:
         return id in self._ids
@@ -284,9 +313,7 @@ class PacketValueStore(StoredValues):
         """Raise what pickling raises, where consuming packet `id` would have to write its value to a file and could
         not: it is best known before the packet has gone."""
         if self._keeps and id in self._funcs and isinstance(self._values, _ValueFiles):
-            import cloudpickle
-
-            cloudpickle.dumps(value)
+            to_pickle(value)
 
     def unconsume(self, id: str, value: Any) -> None:
         """Make a consumed packet's value active again."""
@@ -312,9 +339,26 @@ class PacketValueStore(StoredValues):
                     raise _no_value(id)
                 del self._values[id]
 
-    def pickled(self, id: str) -> bytes | None:
-        """What the file of a value holds, active or consumed; None where it is in none."""
-        return self._values.pickled(id) if isinstance(self._values, _ValueFiles) and id in self._values else None
+    def files(self) -> _ValueFiles | None:
+        """The files of the values; None where they are in memory."""
+        return self._values if isinstance(self._values, _ValueFiles) else None
+
+    def put_back(self, id: str, value: Any, pickled: bytes | None) -> None:
+        """Make this the value of packet `id`, with what its file held. A file that holds that is left as it is."""
+        files = self.files()
+        if files is None or pickled is None:
+            self.store_value(id, value)
+        elif id not in files or files.held(id) != pickled:
+            files.write(id, pickled)
+
+    def copy(self) -> dict[str, Any]:
+        """The values that are in memory, active or consumed, by packet id."""
+        with self._lock:
+            return dict(self._values)
+
+    def held(self) -> RLock:
+        """What to hold while nothing is to change here."""
+        return self._lock
 
     def functions(self) -> dict[str, Callable[[], Any]]:
         """The value functions, by packet id."""

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from multiprocessing import get_context
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time, sleep
@@ -264,6 +266,51 @@ def checkpoints() -> Rows:
         yield Row(f"the copy that a save by itself takes, {what}", f"{n:,}", None, None, median["copy"], 0.05, "s")
 
 
+@dataclass
+class Order:
+    """What a script sends."""
+
+    number: int
+    customer: str
+
+
+def stalls() -> Rows:
+    """A net with 100,000 waiting packets that saves itself: the longest time in which no epoch ends, while a copy is
+    taken and written. In wall time, the median of some saves."""
+    from netrun import Graph, Net
+    from tests.nets import node
+
+    Order.__module__ = "__main__"
+    vars(sys.modules["__main__"])["Order"] = Order
+    n, every, saves = 100_000, 3_000, 6
+    kinds: dict[str, Callable[[int], Any]] = {
+        "numbers": lambda number: number,
+        "lists": lambda number: [number],
+        "objects of a script": lambda number: Order(number, "somebody"),
+    }
+    for what, made in kinds.items():
+        ended: list[float] = []
+
+        def note(ctx: Any, packets: Any, ended: list[float] = ended) -> None:
+            ctx.consume_packet(packets["in"][0])
+            ended.append(perf_counter())
+
+        with TemporaryDirectory() as folder:
+            net = Net(
+                Graph([node("A", ["in"]), node("Idle", ["in"])], []),
+                checkpoint_path=f"{folder}/saved",
+                checkpoint_every=f"{every} epochs",
+            )
+            net.set_node_exec("A", note)
+            net.inject_packets("Idle", "in", map(made, range(n)))
+            net.inject_packets("A", "in", range(every * (saves + 1)))
+            net.start()
+        gaps = [later - earlier for earlier, later in pairwise(ended)]
+        longest = [max(gaps[k : k + every]) for k in range(every // 2, len(gaps) - every, every)]
+        yield Row(f"how long a net that saves itself stands still, {what}", f"{n:,}", None, None,
+                  statistics.median(longest), 0.05, "s")  # fmt: skip
+
+
 def _processes(case: str, arguments: list[str], budget: float) -> Row:
     """The whole of a Python process, and of one that does nothing. The bytecode of both is there."""
     with TemporaryDirectory() as folder:
@@ -322,6 +369,7 @@ CASES: dict[str, Callable[[], Rows]] = {
     "functions": functions,
     "texts": texts,
     "checkpoints": checkpoints,
+    "stalls": stalls,
     "report": reports,
     "commands": commands,
     "import": imports,
