@@ -21,6 +21,7 @@ HANDING_OVER: set[CodeType] = set()  # whatever these call is a user's code
 CALLS: set[CodeType] = set()  # those that call a sync node function
 LOOPS: set[CodeType] = set()  # what these call is a loop
 
+_AS_A_USER = ("netrun.functions", "netrun.factories")  # node functions are in these, such as a user might write
 _IN_A_LOOP = "in a loop"
 
 
@@ -33,7 +34,8 @@ def _is_ours(frame: FrameType) -> bool | str:
     while caller is not None:
         if caller.f_code.co_name == "__del__" or caller.f_globals.get("__name__") == "_weakrefset":
             return True
-        if caller.f_globals.get("__name__", "").startswith("netrun."):
+        module = caller.f_globals.get("__name__", "")
+        if module.startswith("netrun.") and module not in _AS_A_USER:
             if caller.f_code in LOOPS:
                 return _IN_A_LOOP
             return is_top or caller.f_code not in HANDING_OVER
@@ -290,7 +292,10 @@ class Signals:
         with self._taking:
             if guard.pending == number:
                 self._again = number
-                signal.raise_signal(number)
+                if hasattr(signal, "pthread_kill"):
+                    signal.pthread_kill(main_thread().ident or 0, number)  # it may sleep: that is to end
+                else:
+                    signal.raise_signal(number)
 
 
 SIGNALS = Signals()
