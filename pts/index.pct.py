@@ -411,27 +411,27 @@ assert net.take_outputs("Square", "out") == [0, 1, 4, 9]
 # | [12_checkpoint_and_resume](nbs/examples/12_checkpoint_and_resume.ipynb) | a job that is stopped halfway and goes on |
 # | [14_orders_into_sqlite](nbs/examples/14_orders_into_sqlite.ipynb), [15_stdlib_census](nbs/examples/15_stdlib_census.ipynb) | applications |
 #
-# ## What works, and what is to come
+# ## What there is
 #
-# | | |
+# | | chapter |
 # |---|---|
-# | nets from typed functions: `@node`, `>>`, `Flow` | works |
-# | graphs, values, lazy values, values in files | works |
-# | contexts, deferred actions with all-or-nothing commits | works |
-# | `start`, `run_step`, `run`, `pause`, `stop`, `with`; time-outs; start, stop and failure functions | works |
-# | retries, dead letters, `redrive`, `on_error` | works |
-# | async nodes side by side, `async_start` and its kin, cancellation | works |
-# | `rate_limit_per_second`, `max_parallel_epochs`, `max_epochs` | works |
-# | `start(threaded=True)`, `poll`, `wait_until_blocked`; SIGINT and SIGTERM | works |
-# | thread pools, process pools with workers that may die | works |
-# | `concurrent.futures` executors: the standard library's, loky's, Dask's (`pip install "netrun[dask]"`) | works |
-# | history in memory and in a file, logs of prints, timelines, lineage, traces for Perfetto, OpenTelemetry | works |
-# | port types, checked when values are consumed and loaded, and against each other | works |
-# | nets as TOML, salvo expressions, factories, the command line | works |
-# | pictures in Jupyter and in files, `net.report("report.html")` | works |
-# | checkpoints, nets that save themselves, `netrun run --checkpoint` | works |
-# | `net.why_blocked()`, `net.explain(node)`, `Net(graph, check=...)` | works |
-# | `start(progress=True)` on a terminal, in Jupyter, in logs; `netrun run --progress` | works |
+# | nets from typed functions: `@node`, `>>`, `Flow` | [14b_build](nbs/14b_build.ipynb) |
+# | graphs in the words of `netrun_sim`; values, lazy values, values in files | [00d_routing](nbs/00d_routing.ipynb), [00c_values](nbs/00c_values.ipynb) |
+# | contexts, deferred actions with all-or-nothing commits | [01_context](nbs/01_context.ipynb) |
+# | `start`, `run_step`, `run`, `pause`, `stop`, `with`; time-outs; start, stop and failure functions | [12_net](nbs/12_net.ipynb), [02b_driver](nbs/02b_driver.ipynb) |
+# | retries, dead letters, `redrive`, `on_error` | [03_failures](nbs/03_failures.ipynb) |
+# | async nodes side by side, `async_start` and its kin, cancellation | [04_async](nbs/04_async.ipynb) |
+# | thread pools; process pools whose workers may die; executors: the standard library's, loky's, Dask's (`netrun[dask]`) | [05c_pools](nbs/05c_pools.ipynb) |
+# | `rate_limit_per_second`, `max_parallel_epochs`, `max_epochs` | [06_limits](nbs/06_limits.ipynb) |
+# | history in memory and in a file, logs of prints, timelines, lineage, traces for Perfetto, OpenTelemetry (`netrun[otel]`) | [07_history](nbs/07_history.ipynb), [07b_views](nbs/07b_views.ipynb) |
+# | port types, checked when values are consumed and loaded, and against each other | [08_port_types](nbs/08_port_types.ipynb) |
+# | `start(threaded=True)`, `poll`, `wait_until_blocked`; SIGINT and SIGTERM | [09_control](nbs/09_control.ipynb), [02a_signals](nbs/02a_signals.ipynb) |
+# | factories and templates; nets as TOML, salvo expressions | [10c_factories](nbs/10c_factories.ipynb), [11f_dsl](nbs/11f_dsl.ipynb) |
+# | checkpoints, nets that save themselves, `start(resume=True)` | [13c_checkpoint](nbs/13c_checkpoint.ipynb), [13e_autosave](nbs/13e_autosave.ipynb) |
+# | pictures in Jupyter and in files, `net.report("report.html")` | [15_show](nbs/15_show.ipynb), [15b_report](nbs/15b_report.ipynb) |
+# | `net.why_blocked()`, `net.explain(node)`, `Net(graph, check=...)` | [15c_why](nbs/15c_why.ipynb), [00h_checks](nbs/00h_checks.ipynb) |
+# | `start(progress=True)` on a terminal, in Jupyter, in logs | [15d_progress](nbs/15d_progress.ipynb) |
+# | the command `netrun`: `run`, `validate`, `show`, `fmt`, `schema`, `history` | [16_cli](nbs/16_cli.ipynb) |
 #
 # ## What it costs
 #
