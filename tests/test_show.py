@@ -2,6 +2,7 @@
 
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from xml.etree import ElementTree
 
@@ -297,9 +298,23 @@ def test_a_picture_goes_to_a_file_by_its_ending(tmp_path):
     for name in ("net.png", "net", "svg", "net.svg.txt"):
         with pytest.raises(ConfigError, match=r"ends in \.svg, \.mmd, \.mermaid, \.md"):
             net.draw(tmp_path / name)
-    with pytest.raises(OSError, match="none"):
-        net.draw(tmp_path / "none" / "net.svg")
+    (tmp_path / "folder.svg").mkdir()
+    for path in (tmp_path / "none" / "net.svg", tmp_path / "folder.svg"):
+        with pytest.raises(OSError, match=r"none|folder") as raised:
+            net.draw(path)
+        assert (raised.value.filename, raised.value.filename2) == (str(path), None)
+    (tmp_path / "folder.svg").rmdir()
     assert sorted(tmp_path.iterdir()) == there
+
+
+def test_several_threads_write_one_file(tmp_path):
+    """Each of them all of it."""
+    drawn, path = picture(half), tmp_path / "net.svg"
+    with ThreadPoolExecutor(4) as threads:
+        for written in [threads.submit(drawn.save, path) for _ in range(400)]:
+            written.result()
+    assert path.read_text() == drawn.svg + "\n"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, "60", True])
