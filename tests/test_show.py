@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from netrun import ConfigError, Edge, Flow, Graph, Net, NetDefinition, PortRef, PortType, node, picture
+from netrun import ConfigError, Edge, Flow, Graph, GraphError, Net, NetDefinition, PortRef, PortType, node, picture
 from netrun.show import _DARK, _LIGHT, STATES, scene_of
 from tests.graphs import edge
 from tests.nets import build, chain, collects, join, maps, python
@@ -280,6 +280,19 @@ def test_graphs_draw_themselves_in_ipython():
     assert python(before.replace('cell("', 'cell("%load_ext netrun\\n')).splitlines()[-1] == kinds
 
 
+def test_a_graph_with_an_edge_to_no_node_cannot_be_drawn():
+    """Which says so, in a cell of Jupyter too. One whose edges lead to no port can."""
+    lost = Graph([sim_node("A", ["in"], ["out"])], [edge("A.out", "Z.in"), edge("Y.out", "A.in")])
+    with pytest.raises(GraphError, match="no node 'Z'") as raised:
+        picture(lost)
+    assert [finding.details["missing_node"] for finding in raised.value.findings] == ["Z", "Y"]
+    shell = SHELL.replace("[])", "[netrun.Edge(*[netrun.PortRef(n, netrun.PortType.Output, 'p') for n in 'AZ'])])")
+    told = python(shell + "print(data['text/plain'])").splitlines()
+    assert "['text/plain']" in told
+    assert "no node 'Z'" in told[-1]
+    assert list(boxes(picture(Graph([sim_node("A")], [edge("A.out", "A.in")])))) == ["A"]
+
+
 def test_importing_netrun_imports_no_drawing():
     """Nor IPython."""
     names = ["netrun.show", "netrun.drawing", "netrun.report", "IPython"]
@@ -330,6 +343,9 @@ def test_what_is_no_net_is_refused():
         picture(3)
     with pytest.raises(ConfigError, match="Write @node above it"):
         picture(print)
+    for port in (half.number, half.out):
+        with pytest.raises(ConfigError, match=r"half\.\w+> is a port"):
+            picture(port)
 
 
 def contrast(one, other):
