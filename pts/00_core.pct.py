@@ -157,17 +157,22 @@ class ValueFunctionFailed(NetrunRuntimeError):
 
 
 # %% [markdown]
-# `_told` puts an exception into words the way Python's own tracebacks do.
+# `_told` puts an exception into words the way Python's own tracebacks do. Its text is the user's, or that of a file that was
+# read: what would move the cursor of a terminal, or clear it, is written out.
 
 
 # %%
 #|exporti
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
 def _told(error: BaseException) -> str:
     try:
         text = str(error).removesuffix(".")
     except Exception as second:  # the error is the user's, and so is its text
         text = f"(its text cannot be told: {type(second).__name__})"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    told = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return told if told.isprintable() else told.translate(_CONTROLS)
 
 
 # %%
@@ -176,6 +181,7 @@ try:
 except NetrunError as error:
     assert "p1-demo raised ZeroDivisionError: division by zero" in str(error)
     assert error.packet_id == "p1-demo"
+assert "ValueError: \\x1b[2Jé\n\\x9b" in str(ValueFunctionFailed("p1-demo", ValueError("\x1b[2Jé\n\x9b")))
 
 # %% [markdown]
 # The next three end an epoch. `EpochCancelled` is how `ctx.cancel_epoch()` leaves the node function; it is no failure.

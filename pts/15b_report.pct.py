@@ -23,6 +23,7 @@
 # %%
 #|export
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
 # %% [markdown]
 # ## Lanes
 #
-# Attempts are drawn in lanes. A worker has one. What runs without workers (inline, on a loop) has as many as there were
-# attempts at a time, up to a bound; beyond that they are drawn on each other in the last one.
+# Attempts are drawn in lanes. A worker has one, which is that of a later worker of its pool when it has done its last: each
+# start makes new ones. What runs without workers (inline, on a loop) has as many as there were attempts at a time, up to a
+# bound; beyond that they are drawn on each other in the last one.
 
 # %%
 #|exporti
@@ -51,19 +53,19 @@ Attempts = list[tuple[TimelineRow, dict[str, Any]]]
 
 
 class _Lanes:
-    """The lanes of a worker or a carrier."""
+    """The lanes of a pool or a carrier."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, most: int = _MOST_LANES) -> None:
+        self.count, self._most = 0, most
         self._free: list[int] = []
         self._busy: list[tuple[datetime, int]] = []  # until when, and which
 
     def take(self, begun: datetime, ended: datetime) -> int:
-        """The lane of an attempt. They come in the order in which they begin."""
+        """The lane of an attempt, or of a worker. They come in the order in which they begin."""
         while self._busy and self._busy[0][0] <= begun:
             heappush(self._free, heappop(self._busy)[1])
-        if not self._free and self.count == _MOST_LANES:
-            return _MOST_LANES - 1
+        if not self._free and self.count == self._most:
+            return self._most - 1
         if not self._free:
             self._free, self.count = [self.count], self.count + 1
         lane = heappop(self._free)
@@ -73,14 +75,34 @@ class _Lanes:
 
 def _in_lanes(attempts: Attempts) -> tuple[list[str], list[int]]:
     """The names of the lanes, and the lane of each attempt."""
-    groups: dict[str, _Lanes] = defaultdict(_Lanes)
-    taken = [(name := row.worker or data["carrier"], groups[name].take(row.begun, row.ended)) for row, data in attempts]
-    order = sorted(groups, key=natural)
-    starts, names = dict[str, int](), list[str]()
-    for name in order:
-        starts[name] = len(names)
-        names += [name] + [""] * (groups[name].count - 1)
-    return names, [starts[name] + lane for name, lane in taken]
+    workers, heads = _lanes_of_workers(attempts)
+    carriers: dict[str, _Lanes] = defaultdict(_Lanes)
+    places = [
+        workers[row.worker]
+        if row.worker is not None
+        else (data["carrier"], carriers[data["carrier"]].take(row.begun, row.ended))
+        for row, data in attempts
+    ]
+    order = sorted(set(places), key=lambda place: (natural(place[0]), natural(heads.get(place, "")), place[1]))
+    ranks = {place: rank for rank, place in enumerate(order)}
+    return [heads.get(place, "" if place[1] else place[0]) for place in order], [ranks[place] for place in places]
+
+
+def _lanes_of_workers(attempts: Attempts) -> tuple[dict[str, tuple[str, int]], dict[tuple[str, int], str]]:
+    """The pool of each worker and its lane in it, and what these lanes are called: by the first worker."""
+    lives: dict[str, tuple[datetime, datetime]] = {}
+    for row, _ in attempts:
+        if row.worker is not None:
+            begun, ended = lives.get(row.worker, (row.begun, row.ended))
+            lives[row.worker] = begun, max(ended, row.ended)
+    pools: dict[str, _Lanes] = defaultdict(lambda: _Lanes(len(lives)))
+    lives_in, heads = dict[str, tuple[str, int]](), dict[tuple[str, int], str]()
+    for worker, life in lives.items():
+        pool = re.sub(r"( \d+)?-\d+$", "-", worker)
+        place = pool, pools[pool].take(*life)
+        heads[place] = heads[place].removesuffix(" …") + " …" if place in heads else worker
+        lives_in[worker] = place
+    return lives_in, heads
 
 
 # %%
@@ -90,6 +112,15 @@ at = datetime.now(UTC)
 lanes, second = _Lanes(), timedelta(seconds=1)
 taken = [lanes.take(at + begin * second, at + end * second) for begin, end in [(0, 3), (1, 2), (2, 4), (3, 5)]]
 assert taken == [0, 1, 1, 0]
+
+from netrun.report import _in_lanes
+from netrun.views import TimelineRow
+
+worked = [("io-1", 0, 2), ("io-2", 1, 2), ("io-3", 5, 6), (None, 5, 6)]
+rows = [
+    TimelineRow("A", "e1", 1, who, at + begin * second, at + end * second, "finished") for who, begin, end in worked
+]
+assert _in_lanes([(row, {"carrier": "inline"}) for row in rows]) == (["inline", "io-1 …", "io-2"], [1, 2, 1, 0])
 
 # %% [markdown]
 # ## Attempts as columns
@@ -169,7 +200,7 @@ def _node_rows(net: "Net", attempts: Attempts) -> list[list[Any]]:
     for name, status in net.poll().nodes.items():
         mean = took[name] / counted[name] if counted[name] else 0
         now = status.running + status.retrying, status.startable, status.waiting_packets
-        ended = status.finished, status.failed, retries[name], letters[name]
+        ended = status.finished, status.failed, status.cancelled, retries[name], letters[name]
         rows.append([name, *ended, *now, took[name], round(mean), longest.get(name, 0)])
     return rows
 
@@ -178,7 +209,7 @@ def _node_rows(net: "Net", attempts: Attempts) -> list[list[Any]]:
 # ## Dead letters, and logs
 #
 # Of both only the last, and of each only so much, so that the page stays small; it says how many there are. The `repr` of a
-# value is code of the user's: whatever it does, the report is written.
+# value is code of the user's: whatever it does, the report is written. A dead letter that was read from a file has no traceback.
 
 # %%
 #|exporti
@@ -191,6 +222,8 @@ def _letter(entry: "DeadLetterEntry") -> dict[str, Any]:
     from traceback import format_exception
 
     trace = "".join(format_exception(entry.exception))
+    if entry.exception.__traceback__ is None and entry.exception.__cause__ is None:
+        trace += "(no traceback is known)\n"
     short = trace if len(trace) <= _LONGEST else f"{trace[: _LONGEST // 2]}\n…\n{trace[-_LONGEST // 2 :]}"
     packets = [
         [port, packet, _value(entry.packet_values[packet]) if packet in entry.packet_values else None]
@@ -217,7 +250,9 @@ def _value(value: Any) -> str:
     short.maxstring = short.maxother = 300
     try:
         return short.repr(value)[:1_000]
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too
         return f"<{type(value).__name__}, whose repr raised {_told(error)}>"[:300]
 
 
@@ -341,6 +376,7 @@ _CSS = """
   :focus-visible { outline: 2px solid var(--startable); outline-offset: 1px }
   input { width: 240px; max-width: 100% }
   .lanes { overflow-y: auto; max-height: 460px; overscroll-behavior: auto; border-radius: 6px }
+  #chart { position: sticky; top: 0 }
   canvas { display: block; width: 100%; cursor: crosshair; touch-action: pan-y }
   canvas.axis { cursor: default }
   #tip { position: fixed; z-index: 9; pointer-events: none; background: var(--ink); color: var(--ground); border-radius: 8px;
@@ -369,7 +405,7 @@ _CSS = """
   .log td { text-align: left; vertical-align: top; border: 0; padding: 2px 10px; color: var(--soft) }
   .log td:last-child { color: var(--ink); white-space: pre-wrap; overflow-wrap: anywhere; width: 100% }
   .log tr { cursor: default }
-  @media print { .scroll, .lanes, .picture, #letters { max-height: none } button, input { display: none } }
+  @media print { .scroll, .picture, #letters { max-height: none } button, input { display: none } }
 """
 _KINDS = ["#4477c8", "#d0832f", "#2f9c84", "#b0589c", "#7d6fd0", "#8f9a35", "#3a9fc0", "#a8735a"]
 
@@ -421,8 +457,9 @@ _TOOLS = r"""
 """
 
 # %% [markdown]
-# The timeline is drawn on a canvas. In each lane only what is in view is looked at, and what falls on a pixel that is drawn
-# already is passed over; so a frame costs the same however much there is.
+# The timeline is drawn on a canvas, which is as high as what is in view, since browsers draw nothing on one that is too high.
+# Only what is in view is looked at, and what falls on a pixel that is drawn already is passed over; so a frame costs the same
+# however much there is.
 
 # %%
 #|exporti
@@ -432,9 +469,10 @@ _TIMELINE = r"""
   for (let k = 0; k < many; k++) lanes[all.lane[k]].push(k);
   const reach = lanes.map(lane => { let most = 0; return Float64Array.from(lane, k => most = Math.max(most, begun[k] + all.took[k])); });
   const end = Math.max(1, ...reach.map(ends => ends[ends.length - 1] ?? 0));
-  const chart = find("chart"), axis = find("axis"), tip = find("tip");
+  const chart = find("chart"), axis = find("axis"), tip = find("tip"), room = find("lanes");
   const gutter = 116, high = lanes.length > 40 ? 10 : lanes.length > 12 ? 16 : 24, least = Math.min(20, end);
   let from = 0, to = end, wide = 0, waiting = false;
+  find("tall").style.height = `${lanes.length * high + 2}px`;
 
   function canvas(element, height) {
     const ratio = devicePixelRatio || 1;
@@ -454,10 +492,13 @@ _TIMELINE = r"""
   }
   function draw() {
     waiting = false;
-    wide = chart.parentElement.clientWidth;
-    const pen = canvas(chart, Math.max(1, lanes.length) * high + 2), per = scale(), kinds = [...Array(8).keys()].map(k => colour(`kind${k}`));
+    wide = room.clientWidth;
+    const above = room.scrollTop, seen = Math.max(1, room.clientHeight), pen = canvas(chart, seen), per = scale(), kinds = [...Array(8).keys()].map(k => colour(`kind${k}`));
     const [soft, rule, failed, retry] = ["soft", "rule", "failed", "running"].map(colour);
+    pen.translate(0, -above);
+    pen.font = pen.font.replace("12px", `${Math.min(12, high - 1)}px`);
     lanes.forEach((lane, row) => {
+      if ((row + 1) * high < above || row * high > above + seen) return;
       const top = row * high + 2, tall = high - 3, marked = [];
       if (all.lanes[row]) {
         pen.fillStyle = rule;
@@ -518,7 +559,7 @@ _TIMELINE = r"""
       + `${time(all.took[k])}, from ${time(begun[k])} on\n${clock(all.start + begun[k] / 1e3)} UTC${error ? `\n${error}` : ""}`;
   }
   function under(event) {  // the attempt at a place, at most 3 pixels away
-    const box = chart.getBoundingClientRect(), row = Math.floor((event.clientY - box.top) / high), x = event.clientX - box.left;
+    const box = chart.getBoundingClientRect(), row = Math.floor((event.clientY - box.top + room.scrollTop) / high), x = event.clientX - box.left;
     if (x < gutter || !lanes[row]) return -1;
     const at = from + (x - gutter) / scale(), near = 3 / scale();
     for (let place = first(reach[row], at - near); place < lanes[row].length; place++) {
@@ -554,7 +595,8 @@ _TIMELINE = r"""
   find("farther").onclick = () => zoom(2);
   find("whole").onclick = () => show(0, end);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ask);
-  new ResizeObserver(ask).observe(chart.parentElement);
+  room.addEventListener("scroll", () => { tip.hidden = true; ask(); });
+  new ResizeObserver(ask).observe(room);
 """
 
 # %% [markdown]
@@ -565,8 +607,8 @@ _TIMELINE = r"""
 #|exporti
 _TABLES = r"""
   const most = 400;
-  const heads = ["node", "finished", "failed", "retries", "dead letters", "running", "startable", "waiting", "total time", "mean", "longest"];
-  const isTime = column => column >= 8, isBad = column => column === 2 || column === 4;
+  const heads = ["node", "finished", "failed", "cancelled", "retries", "dead letters", "running", "startable", "waiting", "total time", "mean", "longest"];
+  const isTime = column => column >= 9, isBad = column => column === 2 || column === 5;
   const ranks = new Map(facts.nodes.map((name, rank) => [name, rank]));
   let sorted = 0, isDown = false;
 
@@ -671,7 +713,7 @@ _PAGE = """<!DOCTYPE html>
 <span id="chosen"></span><button id="closer" type="button" aria-label="zoom in">+</button>
 <button id="farther" type="button" aria-label="zoom out">&minus;</button><button id="whole" type="button">all</button></header>
 <canvas class="axis" id="axis"></canvas>
-<div class="lanes"><canvas id="chart" tabindex="0" role="img" aria-label="who worked when"></canvas></div>
+<div class="lanes" id="lanes"><div id="tall"><canvas id="chart" tabindex="0" role="img" aria-label="who worked when"></canvas></div></div>
 <p class="note">Ctrl and the wheel zoom, or a double click; drag, or the arrow keys, to move. A click on a node in the table shows it alone.
 Red: failed; amber: failed and tried again. <span id="partly"></span></p></section>
 <section><header class="bar"><h2>Nodes</h2><span class="soft" id="nodesof"></span><input id="seek" type="search" placeholder="find a node" aria-label="find a node"></header>

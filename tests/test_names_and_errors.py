@@ -243,6 +243,13 @@ def test_every_error_class_of_netrun_is_tried_above() -> None:
     assert errors - {NetrunRuntimeError} == {error for error, _, _ in ERRORS}
 
 
+def test_the_text_of_a_users_error_leaves_a_terminal_alone() -> None:
+    """What would move its cursor is written out; lines, tabs and other scripts are as they were."""
+    said = "a\n\tb\u3000漢字 \x1b[2J\r\x07\x9b0m\x7f"
+    text = str(NodeExecutionFailed("A", "e1", ValueError(said)))
+    assert "ValueError: a\n\tb\u3000漢字 \\x1b[2J\\x0d\\x07\\x9b0m\\x7f. The" in text
+
+
 def test_a_failed_node_tells_of_the_others() -> None:
     """`others` are in the text and survive pickling; one attempt is told as one."""
     failed = NodeExecutionFailed("A", "e1-x", CAUSE)

@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from threading import Barrier
 from typing import Annotated
 
 import pytest
@@ -64,8 +65,8 @@ def test_the_facts_are_those_of_the_net(net):
     """Each attempt, each node's numbers, each dead letter, each line."""
     facts = _facts(net)
     rows = {row[0]: row[1:] for row in facts["rows"]}
-    assert rows["parse"][:4] == [3, 2, 2, 2]
-    assert rows["square"][:4] == [3, 0, 0, 0]
+    assert rows["parse"][:5] == [3, 2, 0, 2, 2]
+    assert rows["square"][:5] == [3, 0, 0, 0, 0]
     assert facts["ended"] == [9, 2, 0]
     assert facts["busy"] == [0, 0]
     assert facts["state"] == "paused"
@@ -105,6 +106,31 @@ def test_attempts_of_a_lane_do_not_overlap():
     crowd = _Lanes()
     assert [crowd.take(start, start + second) for _ in range(1_000)][-2:] == [_MOST_LANES - 1] * 2
     assert crowd.count == _MOST_LANES
+
+
+def test_workers_of_later_starts_have_the_lanes_of_earlier_ones():
+    """Each start makes new ones. Those that were there together do not share a lane, however many."""
+
+    @node(pool="io")
+    def waits(number: int) -> None:
+        both.wait(10)
+
+    both = Barrier(2)
+    net = Net(waits, thread_pools={"io": {"size": 2}})
+    for _ in range(20):
+        net.run(number=[1, 2])
+    net.stop()
+    attempts = _facts(net)["attempts"]
+    assert attempts["lanes"] == ["io-1 …", "io-2 …"]
+    assert sorted(attempts["lane"]) == [0] * 20 + [1] * 20
+    assert _facts(many_attempts(1_000, 300))["attempts"]["lanes"] == [f"io-{k}" for k in range(1, 301)]
+
+
+def test_cancelled_epochs_have_a_column():
+    """As in `poll`."""
+    net = build(chain("A"), A=lambda ctx, packets: ctx.cancel_epoch())
+    net.run({"A.in": [1]})
+    assert _facts(net)["rows"][0][:4] == ["A", 0, 0, 1]
 
 
 def test_a_history_file_has_all_of_it(tmp_path):
@@ -150,6 +176,13 @@ class Spiteful:
         raise SystemError("no repr")
 
 
+class Leaves:
+    """Its text ends the program."""
+
+    def __repr__(self):
+        raise SystemExit
+
+
 class Mute(Exception):
     """So does this one's."""
 
@@ -166,11 +199,24 @@ def test_values_and_errors_that_cannot_be_told(tmp_path):
     """They are the user's, and cost no report."""
     net = Net(spoils, on_error="continue")
     net.run(values=[Spiteful(), ["x" * 10**6, {"a": Spiteful()}]])
+    net.run(values=[Leaves(), [Leaves()]])
     net.report(tmp_path / "report.html")
-    (letter,) = facts_in(tmp_path / "report.html")["letters"]
+    letter, second = facts_in(tmp_path / "report.html")["letters"]
     assert "cannot be told" in letter["error"]
     assert "Spiteful" in letter["packets"][0][2]
+    assert second["packets"][0][2] == "<Leaves, whose repr raised SystemExit>"
     assert (tmp_path / "report.html").stat().st_size < 100_000
+
+
+def test_a_letter_from_a_file_says_that_its_traceback_is_lost(tmp_path):
+    """What it was is there."""
+    for values in (["no"], []):
+        net = Net(parse, on_error="continue", dead_letter_queue="file", dead_letter_path=tmp_path / "letters.jsonl")
+        net.run(line=values)
+        (letter,) = _facts(net)["letters"]
+        assert "ValueError: invalid literal" in letter["trace"]
+        assert ("in parse\n" in letter["trace"]) == bool(values)
+        assert letter["trace"].endswith("(no traceback is known)\n") == (not values)
 
 
 def test_a_report_that_cannot_be_written_leaves_nothing(net, tmp_path):
@@ -211,7 +257,7 @@ def test_what_the_page_shows(net, tmp_path):
     assert page.complaints == []
     assert page.texts["tiles"].startswith("9epochs finished2failed0cancelled2dead letters")
     assert page.tags["nodes", "tr"] == 3
-    assert page.tags["heads", "button"] == 11
+    assert page.tags["heads", "button"] == 12
     assert page.tags["letters", "details"] == 2
     assert "invalid literal" in page.texts["letters"]
     assert page.tags["lines", "tr"] == 10
@@ -284,15 +330,15 @@ def test_what_can_be_done_in_the_page(net, tmp_path):
     assert said[10:] == [True] * 7
 
 
-def many_attempts(count):
-    """A net that looks as if it had run so many epochs, in four workers."""
+def many_attempts(count, workers=4):
+    """A net that looks as if it had run so many epochs, in so many workers."""
     net = Net(parse >> square >> store, thread_pools={"io": {"size": 4}}, history_max_size=10 * count)
     history = net.history._recorder
-    history._keep(history_chunk(count, net._ledger.suffix))
+    history._keep(history_chunk(count, net._ledger.suffix, workers))
     return net
 
 
-def history_chunk(count, suffix):
+def history_chunk(count, suffix, workers):
     """A chunk of history with nothing but attempts."""
     from netrun.history import Chunk
 
@@ -308,7 +354,7 @@ def history_chunk(count, suffix):
             "node_name": ("parse", "square", "store")[k % 3],
             "attempt": 1,
             "carrier": "thread",
-            "worker": f"io-{k % 4 + 1}",
+            "worker": f"io-{k % workers + 1}",
             "begun": begun.isoformat(),
             "ended": ended.isoformat(),
             "verdict": "finished" if fine else "failed",
@@ -317,6 +363,29 @@ def history_chunk(count, suffix):
         }
         lines.append(json.dumps(told, separators=(",", ":")) + "\n")
     return Chunk(0, count, "".join(lines))
+
+
+@needs_browser
+def test_hundreds_of_workers_can_be_scrolled_through(tmp_path):
+    """The canvas is as high as what is in view, and knows what is below the mouse."""
+    write_report(many_attempts(900, 300), tmp_path / "report.html")
+    act = """
+    const chart = find("chart"), said = [chart.height <= 460 * devicePixelRatio, find("lanes").scrollHeight];
+    find("lanes").scrollTop = 1e6;
+    await wait(100);
+    const box = chart.getBoundingClientRect(), told = new Set();
+    for (let x = 117; x < box.width; x++) {
+        const place = {clientX: box.left + x, clientY: box.bottom - 5, bubbles: true};
+        chart.dispatchEvent(new PointerEvent("pointermove", place));
+        if (!find("tip").hidden) told.add(find("tip").textContent.match(/e\\d+/)[0]);
+    }
+    document.body.dataset.said = JSON.stringify([...said, ...told]);
+    """
+    page = opened(tmp_path / "report.html", act)
+    assert page.complaints == []
+    assert page.texts["attemptsof"] == "900 attempts in 300 lanes"
+    said = json.loads(unescape(re.search(r'data-said="([^"]*)"', page.dom)[1]))
+    assert said == [True, 300 * 10 + 2, "e299", "e599", "e899"]
 
 
 @needs_browser

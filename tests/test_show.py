@@ -2,12 +2,13 @@
 
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from xml.etree import ElementTree
 
 import pytest
 
-from netrun import ConfigError, Edge, Flow, Graph, Net, NetDefinition, PortRef, PortType, node, picture
+from netrun import ConfigError, Edge, Flow, Graph, GraphError, Net, NetDefinition, PortRef, PortType, node, picture
 from netrun.show import _DARK, _LIGHT, STATES, scene_of
 from tests.graphs import edge
 from tests.nets import build, chain, collects, join, maps, python
@@ -279,6 +280,19 @@ def test_graphs_draw_themselves_in_ipython():
     assert python(before.replace('cell("', 'cell("%load_ext netrun\\n')).splitlines()[-1] == kinds
 
 
+def test_a_graph_with_an_edge_to_no_node_cannot_be_drawn():
+    """Which says so, in a cell of Jupyter too. One whose edges lead to no port can."""
+    lost = Graph([sim_node("A", ["in"], ["out"])], [edge("A.out", "Z.in"), edge("Y.out", "A.in")])
+    with pytest.raises(GraphError, match="no node 'Z'") as raised:
+        picture(lost)
+    assert [finding.details["missing_node"] for finding in raised.value.findings] == ["Z", "Y"]
+    shell = SHELL.replace("[])", "[netrun.Edge(*[netrun.PortRef(n, netrun.PortType.Output, 'p') for n in 'AZ'])])")
+    told = python(shell + "print(data['text/plain'])").splitlines()
+    assert "['text/plain']" in told
+    assert "no node 'Z'" in told[-1]
+    assert list(boxes(picture(Graph([sim_node("A")], [edge("A.out", "A.in")])))) == ["A"]
+
+
 def test_importing_netrun_imports_no_drawing():
     """Nor IPython."""
     names = ["netrun.show", "netrun.drawing", "netrun.report", "IPython"]
@@ -297,9 +311,23 @@ def test_a_picture_goes_to_a_file_by_its_ending(tmp_path):
     for name in ("net.png", "net", "svg", "net.svg.txt"):
         with pytest.raises(ConfigError, match=r"ends in \.svg, \.mmd, \.mermaid, \.md"):
             net.draw(tmp_path / name)
-    with pytest.raises(OSError, match="none"):
-        net.draw(tmp_path / "none" / "net.svg")
+    (tmp_path / "folder.svg").mkdir()
+    for path in (tmp_path / "none" / "net.svg", tmp_path / "folder.svg"):
+        with pytest.raises(OSError, match=r"none|folder") as raised:
+            net.draw(path)
+        assert (raised.value.filename, raised.value.filename2) == (str(path), None)
+    (tmp_path / "folder.svg").rmdir()
     assert sorted(tmp_path.iterdir()) == there
+
+
+def test_several_threads_write_one_file(tmp_path):
+    """Each of them all of it."""
+    drawn, path = picture(half), tmp_path / "net.svg"
+    with ThreadPoolExecutor(4) as threads:
+        for written in [threads.submit(drawn.save, path) for _ in range(400)]:
+            written.result()
+    assert path.read_text() == drawn.svg + "\n"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, "60", True])
@@ -315,6 +343,9 @@ def test_what_is_no_net_is_refused():
         picture(3)
     with pytest.raises(ConfigError, match="Write @node above it"):
         picture(print)
+    for port in (half.number, half.out):
+        with pytest.raises(ConfigError, match=r"half\.\w+> is a port"):
+            picture(port)
 
 
 def contrast(one, other):

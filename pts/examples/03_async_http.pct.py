@@ -10,7 +10,8 @@
 # # Many requests at once
 #
 # Twenty pages are fetched from a server, eight at a time, and their titles counted. The node that fetches is an `async def`:
-# its epochs run side by side. The server is here, in a thread, and takes a while for each page.
+# its epochs run side by side. The server is here, in a thread, and takes a while for each page. This
+# example runs in Jupyter and as a script.
 
 # %%
 import asyncio

@@ -9,8 +9,12 @@
 # %% [markdown]
 # # More than one machine: a Dask cluster
 #
+# This example is for Jupyter, and needs `pip install "netrun[dask]"`. As a script it would not run: there Dask wants the lines
+# that make the cluster, and all that uses them, below `if __name__ == "__main__":`, since its workers begin with importing
+# the script.
+#
 # A node with a pool of `executor_pools` runs wherever that executor runs things. With
-# [Dask](https://distributed.dask.org) (`pip install "netrun[dask]"`) that may be many machines. Here it is a scheduler and
+# [Dask](https://distributed.dask.org) that may be many machines. Here it is a scheduler and
 # two worker processes on this one, which talk over loopback; `Client("tcp://scheduler:8786")` in place of the cluster is all
 # that other machines take, besides netrun installed there.
 #
@@ -33,9 +37,6 @@ cluster = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dash
 client = Client(cluster)
 
 # %% [markdown]
-# This page is a notebook. As a script it would not run: there Dask wants these lines, and all that uses them, below
-# `if __name__ == "__main__":`, since its workers begin with importing the script.
-#
 # ## The graph
 
 # %%

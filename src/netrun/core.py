@@ -97,12 +97,16 @@ class ValueFunctionFailed(NetrunRuntimeError):
         )
 
 # %% pts/00_core.pct.py 10
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
 def _told(error: BaseException) -> str:
     try:
         text = str(error).removesuffix(".")
     except Exception as second:  # the error is the user's, and so is its text
         text = f"(its text cannot be told: {type(second).__name__})"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    told = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return told if told.isprintable() else told.translate(_CONTROLS)
 
 # %% pts/00_core.pct.py 13
 class NodeExecutionFailed(NetrunRuntimeError):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from netrun_sim import Graph
 
+from .core import GraphError, GraphFinding
 from .description import Description
 
 # %% pts/11g_drawing.pct.py 4
@@ -46,7 +47,8 @@ class Sketch(NamedTuple):
 
 # %% pts/11g_drawing.pct.py 5
 def sketch_of(what: Description | Graph) -> Sketch:
-    """The sketch of a description, in the order of its text, or of a graph, which keeps no order: in that of the names."""
+    """The sketch of a description, in the order of its text, or of a graph, which keeps no order: in that of the names.
+    Raises `GraphError` with every edge from or to a node that there is not."""
     if isinstance(what, Graph):
         ends = ((edge.source, edge.target) for edge in what.edges())
         lines = [Line((a.node_name, a.port_name), (b.node_name, b.port_name)) for a, b in ends]
@@ -66,11 +68,20 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def _sketch(ports: Mapping[str, tuple[list[str], list[str]]], lines: list[Line]) -> Sketch:
+    if lost := [line for line in lines if not {line.source[0], line.target[0]} <= ports.keys()]:
+        raise GraphError([_without_node(line, ports) for line in lost])
     inputs, outputs = ({name: dict.fromkeys(pair[k]) for name, pair in ports.items()} for k in (0, 1))
     for line in lines:
         outputs[line.source[0]].setdefault(line.source[1])
         inputs[line.target[0]].setdefault(line.target[1])
     return Sketch({name: Box(tuple(inputs[name]), tuple(outputs[name]), (name,)) for name in ports}, lines)
+
+
+def _without_node(line: Line, ports: Iterable[str]) -> GraphFinding:
+    source, target = ".".join(line.source), ".".join(line.target)
+    missing = next(name for name, _ in (line.source, line.target) if name not in ports)
+    details = {"edge_source": source, "edge_target": target, "missing_node": missing}
+    return GraphFinding("EdgeReferencesNonexistentNode", f"edge {source} -> {target}: no node {missing!r}", details)
 
 # %% pts/11g_drawing.pct.py 6
 class Plan(NamedTuple):

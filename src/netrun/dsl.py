@@ -534,21 +534,25 @@ def text_in(path: str | os.PathLike[str]) -> str:
 
 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text to a file. What was there is there until all of the new one is. A link stays one, and the file's mode
-    stays as it was."""
+    """Write a text to a file. What was there is there until all of the new one is, also when several write at a time: each
+    writes a file of its own beside it first. A link stays one, and the file's mode stays as it was. An `OSError` names
+    `path`."""
+    from secrets import token_hex
     from shutil import copymode
 
     target = os.path.realpath(path)
-    beside = f"{target}.{os.getpid()}.tmp"
+    beside = f"{target}.{token_hex(6)}.tmp"
     try:
-        with open(beside, "w", encoding="utf-8", newline="") as file:
+        with open(beside, "x", encoding="utf-8", newline="") as file:
             file.write(text)
         if os.path.exists(target):
             copymode(target, beside)
         os.replace(beside, target)
-    except BaseException:
+    except BaseException as error:
         if os.path.exists(beside):
             os.remove(beside)
+        if isinstance(error, OSError) and error.filename == beside:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
 
 # %% pts/11f_dsl.pct.py 17

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from netrun_sim import Graph
 
 from .control import NodeStatus
-from .core import ConfigError
+from .core import ConfigError, GraphError
 from .description import Description
 from .drawing import (
     FOOT,
@@ -429,7 +429,8 @@ def picture(what: Any, most: int | None = 60) -> Picture:
     most: about how many boxes there are at the most. Beyond that rows of nodes, and nodes that are alike, are folded into
         one box, which says how many it has. None: nothing is folded.
 
-    Raises `ConfigError` for what is none of these, `GraphError` for a flow that is no graph.
+    Raises `ConfigError` for what is none of these, `GraphError` for a flow that is no graph, and for a graph with an edge to
+    a node that there is not. Other mistakes in a graph can be drawn.
     """
     if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
         raise ConfigError(f"most is a number of boxes from 1 on, or None, not {most!r:.200}.")
@@ -444,11 +445,20 @@ def _sketch(what: Any) -> Sketch:
         return sketch_of(what)
     if hasattr(what, "_ledger"):
         return sketch_of(what.graph)
-    from .flows import assembled
+    from .flows import End, assembled
 
+    if isinstance(what, End):
+        raise ConfigError(f"{what!r} is a port, and no picture of its own: draw the node or the flow that it is of.")
     return sketch_of(assembled(what).graph)
 
 # %% pts/15_show.pct.py 24
 def draw_graphs(ipython: Any) -> None:
     """Let graphs draw themselves in an IPython shell."""
-    ipython.display_formatter.mimebundle_formatter.for_type(Graph, lambda graph: picture(graph)._repr_mimebundle_())
+    ipython.display_formatter.mimebundle_formatter.for_type(Graph, _graph_bundle)
+
+
+def _graph_bundle(graph: Graph) -> dict[str, str]:
+    try:
+        return picture(graph)._repr_mimebundle_()
+    except GraphError as error:
+        return {"text/plain": f"{graph!r}, which cannot be drawn: {error}"}
