@@ -32,6 +32,7 @@
 
 # %%
 #|export
+import atexit
 import os
 import sys
 import weakref
@@ -39,12 +40,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event, RLock, Thread
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from netrun.control import NetStatus
+from netrun.control import NetState, NetStatus
 from netrun.core import _told
 from netrun.prints import Stdout, installing, pass_on
 
@@ -130,8 +131,9 @@ def look_at(status: NetStatus, seconds: float, rates: Rates, errors: list[str], 
         )
         for name, it in [(None, status), *status.nodes.items()]
     ]
-    state = status.state.name if status.paused_by is None else f"{status.state.name} by {status.paused_by}"
-    return Look(state, seconds, rows[0], rows[1:], errors)
+    state = "STARTING" if status.state is NetState.CREATED and not is_last else status.state.name
+    by = "" if status.paused_by is None else f" by {status.paused_by}"
+    return Look(state + by, seconds, rows[0], rows[1:], errors)
 
 
 # %%
@@ -578,6 +580,7 @@ class Progress:
         self._net, self._screen, self._serves = net, screen, serves
         self._errors: deque[str] = deque(maxlen=1000)
         self._given_up = self._told = 0
+        self._is_interrupted = False
         self._ended = Event()
         self._rates, self._begun = Rates(), monotonic()
         self._thread = Thread(target=copy_context().run, args=(self._watch,), name="netrun progress", daemon=True)
@@ -588,8 +591,9 @@ class Progress:
         return self._thread.is_alive()
 
     def open(self) -> None:
-        """Begin."""
+        """Begin. A process that ends meanwhile ends it first, so that its last look is shown."""
         self._screen.open()
+        atexit.register(self.close)
         self._net._aftermath.heard.append(self._hear)
         try:
             self._thread.start()
@@ -603,7 +607,12 @@ class Progress:
         self._thread.join(self.LAST)
         self._finish()
 
+    def interrupted(self) -> None:
+        """What runs was cancelled from outside, by Ctrl-C or with its task: that is why the net pauses."""
+        self._is_interrupted = True
+
     def _finish(self) -> None:
+        atexit.unregister(self.close)
         heard = self._net._aftermath.heard
         if self._hear in heard:
             heard.remove(self._hear)
@@ -635,7 +644,10 @@ class Progress:
         self._told += len(errors) + max(0, untold)
         if untold > 0:
             errors.append(f"netrun: … and {untold:,} more that were given up")
-        look = look_at(self._net.poll(), monotonic() - self._begun, self._rates, errors, is_last)
+        status = self._net.poll()
+        if self._is_interrupted and status.paused_by == "error":
+            status = replace(status, paused_by="interrupt")
+        look = look_at(status, monotonic() - self._begun, self._rates, errors, is_last)
         self._screen.show(look, is_last)
 
 
@@ -671,6 +683,10 @@ def shown(net: "Net") -> Iterator[None]:
         progress = begin_progress(net)
     try:
         yield
+    except BaseException as error:
+        if progress is not None and not isinstance(error, Exception):
+            progress.interrupted()
+        raise
     finally:
         if progress is not None:
             with net._control.quick.up():

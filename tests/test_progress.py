@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from netrun import Net, NetState, NetStateError, NetStatus, NodeExecutionFailed, NodeStatus
+from netrun import ConfigError, Net, NetState, NetStateError, NetStatus, NodeExecutionFailed, NodeStatus, node
 from netrun.prints import routed
 from netrun.progress import (
     Above,
@@ -638,6 +638,30 @@ def test_a_flood_of_errors_is_told_in_a_few_lines(capsys: pytest.CaptureFixture[
     assert "500 failed" in last
 
 
+@pytest.mark.parametrize("given", [[1, 2], "yes", 1, None])
+def test_bad_values(given: Any) -> None:
+    """Are refused before anything is done; `run` says what is meant where a port has this name."""
+    net = net_of()
+    net.inject_packets("A", "in", [1])
+    for word in ("progress", "threaded", "resume"):
+        with pytest.raises(ConfigError, match=f"^{word} must be True or False, not "):
+            net.start(**{word: given})
+    for word in ("progress", "resume"):
+        with pytest.raises(ConfigError, match=f"^{word} must be True or False, not "):
+            asyncio.run(net.async_start(**{word: given}))
+    with pytest.raises(ConfigError, match=r"^`progress` of run takes True or False, not .*\.$"):
+        net.run({"A.in": [2]}, progress=given)
+    assert net.state is NetState.CREATED
+    assert net.poll().waiting_packets == 1
+
+    @node
+    def g(progress: int) -> int:
+        return progress
+
+    with pytest.raises(ConfigError, match=r"The port of this name is given as \{'g\.progress': values\}"):
+        Net(g).run(progress=given)
+
+
 # -- in the background -------------------------------------------------------------------------------------------------
 
 
@@ -691,7 +715,20 @@ def test_on_a_loop(capsys: pytest.CaptureFixture[str]) -> None:
         net.stop()
 
     asyncio.run(run())
-    assert "0 finished" in capsys.readouterr().err
+    last = capsys.readouterr().err
+    assert last.startswith("netrun PAUSED by interrupt")
+    assert "0 finished, 0 running, 1 waiting, 0 failed" in last
+
+
+def test_a_script_that_ends_with_a_net_in_the_background() -> None:
+    """Its last numbers are shown."""
+    code = SCRIPT + "net.start(threaded=True, progress=True)\nnet.wait_until_blocked()\nprint('the end')"
+    text, exit_code = on_a_terminal(code)
+    assert exit_code == 0, text
+    seen = Emulator().feed(text).seen()
+    assert seen[-5] == "the end"
+    assert re.search("all nodes +58 +0 +0 +1 ", seen[-3])
+    assert len(seen) == 59 + 1 + 5
 
 
 # -- forks -------------------------------------------------------------------------------------------------------------
@@ -752,11 +789,24 @@ def test_a_line() -> None:
 def test_a_table_fits(name: str, columns: int) -> None:
     """In its columns and lines, whatever nodes are called, without control characters."""
     rows = [Row(f"{name}{number}", 10**number, 0, 0, 0, 1.5) for number in range(9)]
-    for lines in (4, 8, 30):
+    for lines in (0, 1, 2, 3, 4, 8, 30):
         table = table_of(look(1.0, rows), columns, lines)
         assert len(table) <= lines
         assert all(width_of(line) < columns for line in table)
         assert all(line.isprintable() for line in table)
+
+
+@pytest.mark.parametrize("state", ["PAUSED by interrupt", "STOPPED by user"])
+def test_the_time_is_seen(state: str) -> None:
+    """On 80 columns, with numbers of some size."""
+    table = table_of(Look(state, 12345.6, Row("all", 999_999, 1, 99_999, 3, 4321.5), []), 80, 24)
+    assert table[0].startswith(f"netrun {state} 12345.6 s ")
+
+
+def test_a_net_that_is_not_there_yet_is_starting() -> None:
+    """One that never was says so in the end."""
+    assert look_at(NetStatus(), 0.0, Rates(), []).state == "STARTING"
+    assert look_at(NetStatus(), 0.0, Rates(), [], is_last=True).state == "CREATED"
 
 
 def test_the_liveliest_rows_are_shown() -> None:
