@@ -281,7 +281,8 @@ class LogScreen:
 # On a terminal the table is under what is printed. The cursor stays above it, on an empty line, so that nobody need know who
 # else writes to the terminal: each picture clears what is below the cursor, makes room, draws there, and returns. What a
 # subprocess, a worker or a C library writes comes on the empty line, and further lines over the table until it is drawn
-# anew. A rest of the table may then stand to the right of them; but nothing of theirs is erased.
+# anew. A rest of the table may then stand to the right of them; but nothing of theirs is erased. (When the process is killed,
+# the shell's prompt comes there.)
 #
 # What comes by way of `sys.stdout`, `sys.stderr` and the handlers of `logging` that have one of these is neater: stand-ins
 # take the table away first, and let the text through; the table comes back with the next look, if the text has ended its line.
