@@ -1,6 +1,7 @@
 """Progress: on a terminal, in a log, in a notebook; and that the net never suffers from it."""
 
 import asyncio
+import contextlib
 import io
 import os
 import pty
@@ -18,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from netrun import Net, NetState, NetStateError, NetStatus, NodeExecutionFailed, NodeStatus
+from netrun import ConfigError, Net, NetState, NetStateError, NetStatus, NodeExecutionFailed, NodeStatus, node
+from netrun.prints import routed
 from netrun.progress import (
     Above,
     CellScreen,
@@ -27,6 +29,7 @@ from netrun.progress import (
     Progress,
     Rates,
     Row,
+    Terminal,
     TerminalScreen,
     fit,
     html_of,
@@ -98,11 +101,11 @@ class Emulator:
     """What one sees of what is written to a terminal, as far as progress uses it. Anything else is an error."""
 
     def __init__(self) -> None:
-        self.lines, self.row, self.column = [""], 0, 0
+        self.lines, self.row, self.column, self.saved = [""], 0, 0, (0, 0)
 
     def feed(self, text: str) -> "Emulator":
-        for part in re.findall(r"\x1b\[\d*[A-Za-z]|[^\x1b]|\x1b.*", text):
-            if part == "\n":
+        for part in re.findall(r"\x1b\[\d*[A-Za-z]|\x1b[D78]|[^\x1b]|\x1b.*", text):
+            if part in ("\n", "\x1bD"):
                 self.row += 1
                 self.lines += [""] * (self.row + 1 - len(self.lines))
             elif part == "\r":
@@ -110,6 +113,10 @@ class Emulator:
             elif part.startswith("\x1b") and part.endswith("A"):
                 self.row -= int(part[2:-1])
                 assert self.row >= 0, "above the top"
+            elif part == "\x1b7":
+                self.saved = self.row, self.column
+            elif part == "\x1b8":
+                self.row, self.column = self.saved
             elif part == "\x1b[J":
                 self.lines[self.row :] = [self.lines[self.row][: self.column]]
             else:
@@ -215,18 +222,138 @@ net.start(progress=True)
 def test_an_error_is_told_when_the_line_has_ended() -> None:
     """Not in the middle of it, and it is not forgotten."""
     out = io.StringIO()
-    screen = TerminalScreen(out)
+    screen = Terminal(out)
     screen.above(out, "half a ")
     wrong = Look("RUNNING", 1.0, Row("all", 0, 0, 0, 1, 0.0), [], ["it went wrong"])
-    screen.show(wrong, False)
+    screen.show(1, wrong, False)
     assert out.getvalue() == "half a "
     screen.above(out, "line\n")
-    screen.show(look(2.0), False)
-    screen.show(look(3.0), True)
+    screen.show(1, look(2.0), False)
+    screen.show(1, look(3.0), True)
     seen = Emulator().feed(out.getvalue().replace("\n", "\r\n")).seen()
     assert seen[:2] == ["half a line", "it went wrong"]
     assert seen[2].startswith("netrun RUNNING 3.0 s")
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        "subprocess.run(['echo', line])",
+        "os.write(1, line.encode() + b'\\n')",
+        "sys.stdout.buffer.write(line.encode() + b'\\n'); sys.stdout.buffer.flush()",
+        "logging.warning(line)",
+    ],
+)
+def test_what_goes_past_the_streams_is_not_erased(say: str) -> None:
+    """Of what others write to the terminal each line stays, from its beginning and in order; what logging writes, with
+    nothing of the table beside it."""
+    code = f"""
+import logging, subprocess
+logging.basicConfig(format="%(message)s")
+handler = logging.root.handlers[0]
+
+def work(ctx, packets):
+    number = ctx.consume_packet(packets["in"][0])
+    time.sleep(0.15)
+    line = f"line {{number}} of it"
+    {say}
+
+net.set_node_exec("Read", work)
+net.start(progress=True)
+assert handler.stream is before[1], handler.stream
+"""
+    text, exit_code = on_a_terminal(SCRIPT.replace("range(30)", "range(10)") + code + AFTER)
+    assert exit_code == 0, text
+    assert text.count("netrun RUNNING") > 2
+    seen = Emulator().feed(text).seen()
+    told = [line for line in seen if line.startswith("line ")]
+    assert [line[:12] for line in told] == [f"line {n} of it" for n in range(10)]
+    if "logging" in say:
+        assert max(map(len, told)) == 12
+    assert seen[-1] == "the end"
+    assert re.search(r"all nodes +10 +0 +0 +0 ", seen[-4])
+
+
+class Tty(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@contextlib.contextmanager
+def terminal_here() -> Iterator[Tty]:
+    """stdout and stderr are a terminal, and afterwards still this one."""
+    tty = Tty()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERM", "xterm")
+        patch.setattr(sys, "stdout", tty)
+        patch.setattr(sys, "stderr", tty)
+        yield tty
+        assert (sys.stdout, sys.stderr) == (tty, tty)
+
+
+def seen_on(tty: Tty) -> list[str]:
+    """What one sees of it."""
+    return Emulator().feed(tty.getvalue().replace("\n", "\r\n")).seen()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_nets_that_are_shown_at_the_same_time(first: int) -> None:
+    """Whichever ends first: each has its table, nothing is torn, and the streams are those that were there."""
+
+    def show(number: int, seconds: float, is_last: bool = False) -> None:
+        both[number].show(look(seconds, rows=[Row(f"N{number}", 0, 0, 0, 0, 0.0)]), is_last)
+
+    with terminal_here() as tty:
+        for turn in range(3):
+            both = [TerminalScreen(sys.stderr) for _ in range(2)]
+            for screen in both:
+                screen.open()
+            with routed():
+                for seconds in (1.0, 2.0):
+                    show(0, seconds)
+                    show(1, seconds)
+                    print(f"printed {seconds}")
+                show(0, 3.0)
+                show(1, 3.0)
+                now = [line.split()[0] for line in seen_on(tty)[-8:]]
+                assert now == ["printed", "printed", "netrun", "all", "N0", "netrun", "all", "N1"]
+                for number in (first, 1 - first):
+                    show(number, 4.0, is_last=True)
+                    both[number].close()
+                    print("after")
+            assert (sys.stdout, sys.stderr) == (tty, tty)
+            last = ["netrun", "all", f"N{first}", "after", "netrun", "all", f"N{1 - first}", "after"]
+            seen = seen_on(tty)
+            assert [line.split()[0] for line in seen[10 * turn :]] == ["printed", "printed", *last]
+
+
+def test_streams_that_somebody_else_wraps() -> None:
+    """What they put back when nothing is shown any more lets everything through, and goes with the next progress."""
+    with terminal_here() as tty:
+        screen = TerminalScreen(sys.stderr)
+        screen.open()
+        with contextlib.redirect_stdout(io.StringIO()):
+            screen.close()
+        assert isinstance(sys.stdout, Above)
+        print("let through")
+        for _ in range(2):
+            screen.open()
+            screen.close()
+        assert tty.getvalue() == "let through\n"
+
+
+def test_a_line_of_others_that_has_not_ended_is_gone_on_with() -> None:
+    """The cursor comes back to where it was."""
+    tty = Tty()
+    terminal = Terminal(tty)
+    for part in ("one", " two", " three\n"):
+        terminal.show(1, look(1.0), False)
+        tty.write(part)
+    terminal.show(1, look(1.0), True)
+    assert Emulator().feed(tty.getvalue().replace("\n", "\r\n")).seen()[0].startswith("one two three")
 
 
 def press(fd: int, text: str, pressed: list[str], after: str) -> None:
@@ -511,6 +638,30 @@ def test_a_flood_of_errors_is_told_in_a_few_lines(capsys: pytest.CaptureFixture[
     assert "500 failed" in last
 
 
+@pytest.mark.parametrize("given", [[1, 2], "yes", 1, None])
+def test_bad_values(given: Any) -> None:
+    """Are refused before anything is done; `run` says what is meant where a port has this name."""
+    net = net_of()
+    net.inject_packets("A", "in", [1])
+    for word in ("progress", "threaded", "resume"):
+        with pytest.raises(ConfigError, match=f"^{word} must be True or False, not "):
+            net.start(**{word: given})
+    for word in ("progress", "resume"):
+        with pytest.raises(ConfigError, match=f"^{word} must be True or False, not "):
+            asyncio.run(net.async_start(**{word: given}))
+    with pytest.raises(ConfigError, match=r"^`progress` of run takes True or False, not .*\.$"):
+        net.run({"A.in": [2]}, progress=given)
+    assert net.state is NetState.CREATED
+    assert net.poll().waiting_packets == 1
+
+    @node
+    def g(progress: int) -> int:
+        return progress
+
+    with pytest.raises(ConfigError, match=r"The port of this name is given as \{'g\.progress': values\}"):
+        Net(g).run(progress=given)
+
+
 # -- in the background -------------------------------------------------------------------------------------------------
 
 
@@ -564,7 +715,20 @@ def test_on_a_loop(capsys: pytest.CaptureFixture[str]) -> None:
         net.stop()
 
     asyncio.run(run())
-    assert "0 finished" in capsys.readouterr().err
+    last = capsys.readouterr().err
+    assert last.startswith("netrun PAUSED by interrupt")
+    assert "0 finished, 0 running, 1 waiting, 0 failed" in last
+
+
+def test_a_script_that_ends_with_a_net_in_the_background() -> None:
+    """Its last numbers are shown."""
+    code = SCRIPT + "net.start(threaded=True, progress=True)\nnet.wait_until_blocked()\nprint('the end')"
+    text, exit_code = on_a_terminal(code)
+    assert exit_code == 0, text
+    seen = Emulator().feed(text).seen()
+    assert seen[-5] == "the end"
+    assert re.search("all nodes +58 +0 +0 +1 ", seen[-3])
+    assert len(seen) == 59 + 1 + 5
 
 
 # -- forks -------------------------------------------------------------------------------------------------------------
@@ -574,9 +738,9 @@ def test_a_process_that_is_forked_off_can_print() -> None:
     """Though another thread holds the lock of the terminal just then."""
     code = """
 import io, os, threading, time
-from netrun.progress import Above, TerminalScreen
+from netrun.progress import Above, Terminal
 
-screen = TerminalScreen(io.StringIO())
+screen = Terminal(io.StringIO())
 out = Above(screen, io.StringIO())
 held, done = threading.Event(), threading.Event()
 
@@ -625,11 +789,24 @@ def test_a_line() -> None:
 def test_a_table_fits(name: str, columns: int) -> None:
     """In its columns and lines, whatever nodes are called, without control characters."""
     rows = [Row(f"{name}{number}", 10**number, 0, 0, 0, 1.5) for number in range(9)]
-    for lines in (4, 8, 30):
+    for lines in (0, 1, 2, 3, 4, 8, 30):
         table = table_of(look(1.0, rows), columns, lines)
         assert len(table) <= lines
         assert all(width_of(line) < columns for line in table)
         assert all(line.isprintable() for line in table)
+
+
+@pytest.mark.parametrize("state", ["PAUSED by interrupt", "STOPPED by user"])
+def test_the_time_is_seen(state: str) -> None:
+    """On 80 columns, with numbers of some size."""
+    table = table_of(Look(state, 12345.6, Row("all", 999_999, 1, 99_999, 3, 4321.5), []), 80, 24)
+    assert table[0].startswith(f"netrun {state} 12345.6 s ")
+
+
+def test_a_net_that_is_not_there_yet_is_starting() -> None:
+    """One that never was says so in the end."""
+    assert look_at(NetStatus(), 0.0, Rates(), []).state == "STARTING"
+    assert look_at(NetStatus(), 0.0, Rates(), [], is_last=True).state == "CREATED"
 
 
 def test_the_liveliest_rows_are_shown() -> None:
@@ -684,7 +861,7 @@ def test_what_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_above_is_as_the_stream_is() -> None:
     """What is not writing goes to the stream itself."""
     real = io.StringIO()
-    above = Above(TerminalScreen(io.StringIO()), real)
+    above = Above(Terminal(io.StringIO()), real)
     above.writelines(["a\n", "b\n"])
     assert real.getvalue() == above.getvalue() == "a\nb\n"
     assert "StringIO" in repr(above)

@@ -93,6 +93,13 @@ class PortNames:
         raise ConfigError(unknown_name("input port", name, self._inputs))
 
 
+def _must_be_switches(**words: Any) -> None:
+    """`ConfigError` unless all of these are True or False."""
+    for word, given in words.items():
+        if not isinstance(given, bool):
+            raise ConfigError(f"{word} must be True or False, not {given!r:.200}.")
+
+
 def _values(name: str, values: Any) -> list[Any]:
     """The values that are given for a port, or `ConfigError` where they are none."""
     if not isinstance(values, Iterable) or isinstance(values, (str, bytes, Mapping)):
@@ -568,6 +575,7 @@ class Net(Contents):
         goes on with it), `NetStateError` when the net is running already or stopped, `EpochLimitReached`, and what a start
         or stop function raised. In the main thread the first SIGINT or SIGTERM pauses the net, see `handle_signals`.
         """
+        _must_be_switches(threaded=threaded, resume=resume, progress=progress)
         if resume:
             self._resume()
         if threaded:
@@ -609,6 +617,7 @@ class Net(Contents):
     async def async_start(self, resume: bool = False, progress: bool = False) -> None:
         """`start` on the caller's loop. When the caller is cancelled, so are the running attempts: their epochs are
         startable again, or cancelled with a dead letter if they had acted on the net, and the net is PAUSED."""
+        _must_be_switches(resume=resume, progress=progress)
         if resume:
             self._resume()
         with self._shown("start") if progress else nullcontext():
@@ -735,8 +744,9 @@ class Net(Contents):
         outputs = list(outputs) if isinstance(outputs, Iterable) and not isinstance(outputs, str) else outputs
         if outputs is not None and not (isinstance(outputs, list) and all(isinstance(each, str) for each in outputs)):
             ports.refuse("outputs", outputs, "a list of output ports, ['Node.port']")
-        if not isinstance(sources, bool):
-            ports.refuse("sources", sources, "True or False")
+        for word, switch in (("sources", sources), ("progress", progress)):
+            if not isinstance(switch, bool):
+                ports.refuse(word, switch, "True or False")
         taken = ports.outlets if outputs is None else [ports.outlet(name) for name in outputs]
         given = [(ports.input(name), _values(name, values)) for name, values in (inputs or {}).items()]
         given += [(ports.input(name, alone=True), _values(name, values)) for name, values in by_name.items()]

@@ -3,6 +3,7 @@
 __all__ = ['Look', 'Progress', 'Row', 'begin_progress', 'shown']
 
 # %% pts/15d_progress.pct.py 2
+import atexit
 import os
 import sys
 import weakref
@@ -10,12 +11,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event, RLock, Thread
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .control import NetStatus
+from .control import NetState, NetStatus
 from .core import _told
 from .prints import Stdout, installing, pass_on
 
@@ -91,8 +92,9 @@ def look_at(status: NetStatus, seconds: float, rates: Rates, errors: list[str], 
         )
         for name, it in [(None, status), *status.nodes.items()]
     ]
-    state = status.state.name if status.paused_by is None else f"{status.state.name} by {status.paused_by}"
-    return Look(state, seconds, rows[0], rows[1:], errors)
+    state = "STARTING" if status.state is NetState.CREATED and not is_last else status.state.name
+    by = "" if status.paused_by is None else f" by {status.paused_by}"
+    return Look(state + by, seconds, rows[0], rows[1:], errors)
 
 # %% pts/15d_progress.pct.py 8
 def plain(text: str, most: int = 300) -> str:
@@ -147,16 +149,16 @@ def shown_rows(look: Look, most: int) -> tuple[list[Row], int]:
 
 def table_of(look: Look, columns: int, lines: int) -> list[str]:
     """The table, in at most so many columns and lines."""
-    rows, others = shown_rows(look, max(1, lines - 3))
+    rows, others = shown_rows(look, lines - 3)
     head = [f"netrun {look.state} {look.seconds:.1f} s", *_HEADS]
     table = [head, _named(look.total, "all nodes"), *(_named(row, f"  {plain(row.name, 60)}") for row in rows)]
-    widths = [max(9, *(len(line[column]) for line in table)) for column in range(1, len(head))]
+    widths = [max(7, *(len(line[column]) for line in table)) for column in range(1, len(head))]
     widest = max(width_of(line[0]) for line in table)
     first = max(8, min(widest, columns - 1 - sum(widths) - len(widths)))
     made = [" ".join([fit(line[0], first), *map(str.rjust, line[1:], widths)]) for line in table]
     if others:
         made.append(f"  … and {others:,} more nodes")
-    return [fit(line, columns - 1).rstrip() for line in made]
+    return [fit(line, columns - 1).rstrip() for line in made[: max(0, lines)]]
 
 
 def _named(row: Row, name: str) -> list[str]:
@@ -204,15 +206,14 @@ class LogScreen:
         """Nothing is left to do."""
 
 # %% pts/15d_progress.pct.py 13
-_TERMINALS: weakref.WeakSet["TerminalScreen"] = weakref.WeakSet()
+_TERMINALS: weakref.WeakSet["Terminal"] = weakref.WeakSet()
 
 
-class TerminalScreen:
-    """A terminal."""
+class Terminal:
+    """A terminal, with the tables of those that are shown on it. `is_open`: whether there are any."""
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._drawn = 0  # lines of the table that is there
+        self.stream = stream
         self._is_mid_line = False  # whether somebody has printed a part of a line
         self._errors: list[str] = []  # that are to be told yet
         self._put_in: list[tuple[str, Above]] = []
@@ -221,75 +222,100 @@ class TerminalScreen:
 
     def forget(self) -> None:
         """There is no table, and nobody draws one."""
-        self._lock, self._drawn = RLock(), 0
+        self._lock, self._is_drawn = RLock(), False
+        self._tables: dict[object, list[str]] = {}
 
-    def open(self) -> None:
-        """Let what is printed go above the table."""
-        for name in ("stdout", "stderr"):
-            with installing():
-                there = getattr(sys, name)
-                behind = there.real if isinstance(there, Stdout) else there
-                if not is_a_terminal(behind):
-                    continue
-                above = Above(self, behind)
-                if isinstance(there, Stdout):
-                    there.real = above
-                else:
-                    setattr(sys, name, above)
-                self._put_in.append((name, above))
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody is shown."""
+        return bool(self._tables)
 
-    def show(self, look: Look, is_last: bool) -> None:
-        """Draw the table, in one piece."""
-        columns, lines = _size(self._stream)
-        table = table_of(look, columns, max(4, lines - 1))
+    def join(self, who: object) -> None:
+        """Somebody is to be shown: let what is printed go above the tables."""
+        with installing():
+            if not self.is_open:
+                self._put_in = [(name, above) for name in ("stdout", "stderr") if (above := put_above(self, name))]
+            self._tables[who] = []
+
+    def leave(self, who: object) -> None:
+        """Somebody has ended: put the streams back that were there, if nobody else is shown."""
+        with installing():
+            self._tables.pop(who, None)
+            if not self.is_open:
+                for name, above in self._put_in:
+                    take_out(name, above)
+                self._put_in, self._is_drawn = [], False
+
+    def show(self, who: object, look: Look, is_last: bool) -> None:
+        """Draw the tables, in one piece. The last one of somebody becomes a part of what was printed."""
+        columns, lines = _size(self.stream)
         with self._lock:
             self._errors += look.errors
+            room = (lines - 1) // len({*self._tables, who})
+            table = table_of(look, columns, max(4, lines - 1) if is_last else room)
+            self._tables[who] = [] if is_last else table
             if self._is_mid_line and not is_last:
                 return  # what there is to tell is told with the next one
             begin = "\n" if self._is_mid_line else self._taken_away()
-            self._is_mid_line = False
-            self._drawn = len(table)
-            self._stream.write(begin + "".join(f"{line}\n" for line in [*self._errors, *table]))
-            self._errors = []
-            self._stream.flush()
+            printed = [*self._errors, *(table if is_last else ())]
+            self._is_mid_line, self._errors = False, []
+            self.stream.write(begin + "".join(f"{line}\n" for line in printed) + self._drawing(lines - 1))
+            self.stream.flush()
+
+    def _drawing(self, most: int) -> str:
+        """Makes room below the cursor, which stays in its column, and draws the tables there."""
+        rows = [row for table in self._tables.values() for row in table][: max(0, most)]
+        self._is_drawn = bool(rows)
+        if not rows:
+            return ""
+        return "\x1bD" * len(rows) + f"\x1b[{len(rows)}A\x1b7" + "".join(f"\r\n{row}" for row in rows) + "\x1b8"
 
     def _taken_away(self) -> str:
-        """What takes the table away: up to its first line, and clear from there."""
-        drawn, self._drawn = self._drawn, 0
-        return f"\r\x1b[{drawn}A\x1b[J" if drawn else ""
+        """What takes the tables away: clear from the cursor."""
+        drawn, self._is_drawn = self._is_drawn, False
+        return "\x1b[J" if drawn else ""
 
     def above(self, real: Any, text: Any) -> Any:
         """Let a text through to one of the streams."""
         with self._lock:
-            if self._drawn and text:
-                self._stream.write(self._taken_away())
-                self._stream.flush()
+            if self._is_drawn and text:
+                self.stream.write(self._taken_away())
+                self.stream.flush()
             if text:
                 self._is_mid_line = not str(text).endswith("\n")
             return pass_on(real.write, text)
 
+
+class TerminalScreen:
+    """A place on a terminal."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def open(self) -> None:
+        """Take a place on the terminal that is there, beside others that are shown on it."""
+        with installing():
+            self._terminal = terminal_of(self._stream)
+            self._terminal.join(self)
+
+    def show(self, look: Look, is_last: bool) -> None:
+        """Draw the table."""
+        self._terminal.show(self, look, is_last)
+
     def close(self) -> None:
-        """Put the streams back that were there. Where somebody else's are now, the stand-ins below let everything through."""
-        for name, above in self._put_in:
-            with installing():
-                there = getattr(sys, name)
-                if there is above:
-                    setattr(sys, name, above.real)
-                elif isinstance(there, Stdout) and there.real is above:
-                    there.real = above.real
-        self._put_in.clear()
-        self._drawn = 0  # the last one stays
+        """The last table stays."""
+        self._terminal.leave(self)
 
 
 class Above:
     """Stands in for a stream on the terminal: what is written to it goes above the table."""
 
-    def __init__(self, screen: TerminalScreen, real: Any) -> None:
-        self._screen, self.real = screen, real
+    def __init__(self, terminal: Terminal, real: Any) -> None:
+        self.terminal, self.real = terminal, real
 
     def write(self, text: Any) -> Any:
         """Write a text."""
-        return self._screen.above(self.real, text)
+        return self.terminal.above(self.real, text)
 
     def writelines(self, lines: Any) -> None:
         """Write several."""
@@ -304,14 +330,62 @@ class Above:
 
 
 def _forget() -> None:
-    for screen in list(_TERMINALS):
-        screen.forget()
+    for terminal in list(_TERMINALS):
+        terminal.forget()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
+# %% pts/15d_progress.pct.py 15
+def terminal_of(stream: Any) -> Terminal:
+    """The terminal that a stream goes to: the one that others are shown on, if there is one."""
+    while isinstance(stream, (Above, Stdout)):
+        stream = stream.real
+    return next((one for one in list(_TERMINALS) if one.is_open and one.stream is stream), None) or Terminal(stream)
 
+
+def put_above(terminal: Terminal, name: str) -> Above | None:
+    """Put a stand-in in for one of the streams of `sys`, if that is a terminal."""
+    there = getattr(sys, name)
+    behind = there.real if isinstance(there, Stdout) else there
+    while isinstance(behind, Above) and not behind.terminal.is_open:
+        behind = behind.real
+    if not is_a_terminal(behind):
+        return None
+    above = Above(terminal, behind)
+    if isinstance(there, Stdout):
+        there.real = above
+    else:
+        setattr(sys, name, above)
+    _hand_over(behind, above)
+    return above
+
+
+def take_out(name: str, above: Above) -> None:
+    """Take a stand-in out, from among those of others too."""
+    before, there = None, getattr(sys, name)
+    while there is not above and isinstance(there, (Above, Stdout)):
+        before, there = there, there.real
+    if there is above:
+        if before is None:
+            setattr(sys, name, above.real)
+        else:
+            before.real = above.real
+    _hand_over(above, above.real)
+
+
+def _hand_over(old: Any, new: Any) -> None:
+    """Let the handlers of `logging` that write to one stream write to another."""
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return
+    for logger in [logging.root, *list(logging.root.manager.loggerDict.values())]:
+        for handler in getattr(logger, "handlers", ()):
+            if isinstance(handler, logging.StreamHandler) and handler.stream is old:
+                handler.setStream(new)
+
+# %% pts/15d_progress.pct.py 16
 def is_a_terminal(stream: Any) -> bool:
     """Whether a stream is a terminal that can be drawn on."""
     try:
@@ -328,7 +402,7 @@ def _size(stream: Any) -> tuple[int, int]:
         columns, lines = 80, 24
     return columns or 80, lines or 24
 
-# %% pts/15d_progress.pct.py 15
+# %% pts/15d_progress.pct.py 18
 class CellScreen:
     """The output of a cell."""
 
@@ -379,7 +453,7 @@ def screen_here() -> Screen | None:
         return None
     return TerminalScreen(sys.stderr) if is_a_terminal(sys.stderr) else LogScreen(sys.stderr)
 
-# %% pts/15d_progress.pct.py 17
+# %% pts/15d_progress.pct.py 20
 class Progress:
     """Shows what a net is doing until it is closed.
 
@@ -395,6 +469,7 @@ class Progress:
         self._net, self._screen, self._serves = net, screen, serves
         self._errors: deque[str] = deque(maxlen=1000)
         self._given_up = self._told = 0
+        self._is_interrupted = False
         self._ended = Event()
         self._rates, self._begun = Rates(), monotonic()
         self._thread = Thread(target=copy_context().run, args=(self._watch,), name="netrun progress", daemon=True)
@@ -405,8 +480,9 @@ class Progress:
         return self._thread.is_alive()
 
     def open(self) -> None:
-        """Begin."""
+        """Begin. A process that ends meanwhile ends it first, so that its last look is shown."""
         self._screen.open()
+        atexit.register(self.close)
         self._net._aftermath.heard.append(self._hear)
         try:
             self._thread.start()
@@ -420,7 +496,12 @@ class Progress:
         self._thread.join(self.LAST)
         self._finish()
 
+    def interrupted(self) -> None:
+        """What runs was cancelled from outside, by Ctrl-C or with its task: that is why the net pauses."""
+        self._is_interrupted = True
+
     def _finish(self) -> None:
+        atexit.unregister(self.close)
         heard = self._net._aftermath.heard
         if self._hear in heard:
             heard.remove(self._hear)
@@ -452,17 +533,20 @@ class Progress:
         self._told += len(errors) + max(0, untold)
         if untold > 0:
             errors.append(f"netrun: … and {untold:,} more that were given up")
-        look = look_at(self._net.poll(), monotonic() - self._begun, self._rates, errors, is_last)
+        status = self._net.poll()
+        if self._is_interrupted and status.paused_by == "error":
+            status = replace(status, paused_by="interrupt")
+        look = look_at(status, monotonic() - self._begun, self._rates, errors, is_last)
         self._screen.show(look, is_last)
 
-# %% pts/15d_progress.pct.py 18
+# %% pts/15d_progress.pct.py 21
 def _not_shown(error: Exception) -> None:
     """Say why there is no progress. The net does not suffer from it."""
     from logging import getLogger
 
     getLogger("netrun").warning("progress is not shown any more: %s", _told(error))
 
-# %% pts/15d_progress.pct.py 19
+# %% pts/15d_progress.pct.py 22
 def begin_progress(net: "Net", serves: bool = False) -> Progress | None:
     """Show what a net is doing, where there is something to show it on."""
     screen = screen_here()
@@ -484,6 +568,10 @@ def shown(net: "Net") -> Iterator[None]:
         progress = begin_progress(net)
     try:
         yield
+    except BaseException as error:
+        if progress is not None and not isinstance(error, Exception):
+            progress.interrupted()
+        raise
     finally:
         if progress is not None:
             with net._control.quick.up():
