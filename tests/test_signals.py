@@ -452,61 +452,45 @@ MADE = {
 }
 
 
+PRESSED_TWICE = """
+import os, signal, threading, time
+from netrun import Graph, Net, Node, NodeExecutionContext, node
+from tests.nets import eventually
+from tests.test_signals import napping
+{net}
+def press_twice():
+    eventually(lambda: net.poll().running == 1)
+    time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
+    eventually(lambda: net.poll().paused_by == "signal")
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=press_twice).start()
+begun = time.monotonic()
+try:
+    net.start()
+except KeyboardInterrupt:
+    print("in time" if time.monotonic() - begun < 4 else "late")
+net._ledger.check()
+"""
+
+
 @pytest.mark.parametrize("made", MADE)
 @pytest.mark.parametrize("retries", [0, 1])
 def test_a_node_of_a_function_is_interrupted_at_once(made: str, retries: int) -> None:
     """What stands between the net and the user's function is as good a place as that."""
-    code = f"""
-import os, signal, threading, time
-from netrun import Net, NodeExecutionContext, node
-from tests.nets import eventually
-from tests.test_signals import napping
-{MADE[made]}
-net = Net(nap.with_options(retries={retries}))
-net.inject_packets("nap", "x", [1, 2])
-def press_twice():
-    eventually(lambda: net.poll().running == 1)
-    time.sleep(0.1)
-    os.kill(os.getpid(), signal.SIGINT)
-    eventually(lambda: net.poll().paused_by == "signal")
-    os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=press_twice).start()
-begun = time.monotonic()
-try:
-    net.start()
-except KeyboardInterrupt:
-    print("in time" if time.monotonic() - begun < 4 else "late")
-net._ledger.check()
-"""
-    assert python(code, measured=False) == "in time\n"
+    net = f"{MADE[made]}\nnet = Net(nap.with_options(retries={retries}))\nnet.inject_packets('nap', 'x', [1, 2])"
+    assert python(PRESSED_TWICE.format(net=net), measured=False) == "in time\n"
 
 
 def test_a_factorys_function_is_interrupted_at_once() -> None:
     """A predicate is the user's as well."""
-    code = """
-import os, signal, threading, time
-from netrun import Graph, Net, Node
-from tests.nets import eventually
-from tests.test_signals import napping
+    net = """
 spec, *functions = Net.from_factory("netrun.factories.filter", predicate="tests.test_signals.napping")
 net = Net(Graph([Node(name="F", **spec)], []))
 net.set_node_exec("F", *functions)
 net.inject_packets("F", "in", [20])
-def press_twice():
-    eventually(lambda: net.poll().running == 1)
-    time.sleep(0.1)
-    os.kill(os.getpid(), signal.SIGINT)
-    eventually(lambda: net.poll().paused_by == "signal")
-    os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=press_twice).start()
-begun = time.monotonic()
-try:
-    net.start()
-except KeyboardInterrupt:
-    print("in time" if time.monotonic() - begun < 4 else "late")
-net._ledger.check()
 """
-    assert python(code, measured=False) == "in time\n"
+    assert python(PRESSED_TWICE.format(net=net), measured=False) == "in time\n"
 
 
 def test_async_attempts_are_cancelled_by_the_second() -> None:
