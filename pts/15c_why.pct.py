@@ -465,8 +465,25 @@ class Waiting(Waits):
                 self._add("never_met", f"waits for condition {name!r}, which can never be met", condition=name)
             elif not found and full:
                 self._add_of_net()
+            elif not found:
+                self._of_no_packet(name)
             for lack in found:
                 self._of_lack(name, lack, slots[lack.port])
+
+    def _of_no_packet(self, condition: str) -> None:
+        """That a condition is met with no packets at all: it takes one to be looked at."""
+        taken = sorted(
+            port for port, limit in takes_of(self.moment.nodes[self.name].in_salvo_conditions[condition]) if limit != 0
+        )
+        sources = [
+            wire.source.node_name for port in taken for wire in self.door.gates[port].wires if wire.source is not None
+        ]
+        self.upstream.update(dict.fromkeys(sources))
+        if not sources:
+            text = f"has its condition {condition!r} met, but no packet is there to take; no edge leads there. inject_packets does"
+            self._add(
+                "idle" if self.moment.started[self.name] else "no_producer", text, condition=condition, ports=taken
+            )
 
     def _of_lack(self, condition: str, lack: Lack, slots: int | None) -> None:
         """What a condition needs to be met."""

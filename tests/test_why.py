@@ -216,6 +216,24 @@ def no_condition() -> Case:
     return net_of(there), "B", ("no_condition", "A")
 
 
+def met_by_nothing() -> Case:
+    some = entry("in", parse_salvo_condition("count(in) <= 5"))
+    net = net_of(
+        graph([node("A", ["in"], ["out"], entries={"some": some}), node("B", ["in"])], [edge("A.out", "B.in")])
+    )
+    net.start()
+    assert "no packet is there to take" in str(net.explain("A"))
+    return net, "B", ("no_producer", "A")
+
+
+def met_by_nothing_behind_another() -> Case:
+    some = entry("in", parse_salvo_condition("nonfull(in)"))
+    there = graph(
+        [node("S", [], ["out"]), node("A", {"in": 3}, ["out"], entries={"some": some})], [edge("S.out", "A.in")]
+    )
+    return net_of(there), "A", ("never_started", "S")
+
+
 def a_cycle() -> Case:
     nodes = [node("S", [], ["out"]), join("J", ["new", "back"], ["out"]), node("W", ["in"], ["out"])]
     edges = [edge("S.out", "J.new"), edge("J.out", "W.in"), edge("W.out", "J.back")]
@@ -264,6 +282,8 @@ STUCK = [
     false,
     nobody_takes,
     no_condition,
+    met_by_nothing,
+    met_by_nothing_behind_another,
     a_cycle,
     a_self_loop,
     too_few_packets,
