@@ -30,7 +30,7 @@
 # | `never_met` | change the condition, see [checks](00h_checks.ipynb) |
 # | `full_port` | a condition waits until there are fewer packets at a port: something must take them |
 # | `nobody_takes` | no condition of the node takes from a port where packets wait |
-# | `failed` | epochs of an upstream node were given up: `net.redrive` their dead letters |
+# | `failed` | epochs of an upstream node were given up, and their letters are there: `net.redrive` them |
 # | `cycle` | nodes wait for one another: inject a first packet |
 # | `never_started` | a source that has never run: `inject_source_epoch`, or `run` |
 # | `no_producer` | an input port that no edge leads to: `inject_packets` |
@@ -249,6 +249,7 @@ class Moment:
         self.started = {name: its.live + its.finished + its.cancelled for name, its in counts.items()}
         self.nodes: dict[str, Node] = net.graph.nodes()
         self.tasks, self.pools = net._tasks, cast(Any, net._stage.pools)
+        self.letters = Counter(letter.node_name for letter in net.dead_letter_queue if not letter.redriven)
         self.now = net._driver.clock.now()
         with control._lock:
             self.state, self.paused_by, self.is_driven = control.state, engine.paused_by, control._driving
@@ -312,7 +313,12 @@ class Waits:
         self.causes.append(Cause(kind, self.name, f"node {self.name!r} {message}", details))
 
     def _add_of_net(self) -> None:
-        """What keeps the net from beginning, else that it is its turn soon."""
+        """What keeps the net from beginning, else that it is its turn soon. Without a function neither is of use."""
+        if not self.moment.tasks[self.name].is_able:
+            if all(cause.kind != "no_function" for cause in self.causes):
+                text = f"has no function: {_packets(self.status.waiting_packets)} wait there. Give it one with set_node_exec"
+                self._add("no_function", text, startable=0)
+            return
         if self.moment.of_net is not None:
             self.causes.append(self.moment.of_net)
             return
@@ -432,10 +438,14 @@ class Waiting(Waits):
         status = self.status
         ended = status.finished + status.failed + status.cancelled
         numbers = {"finished": status.finished, "failed": status.failed, "cancelled": status.cancelled}
-        if status.failed:
-            text = f"has given up {status.failed:,} of {_epochs(ended)}: see net.dead_letter_queue, and redrive"
+        if letters := min(status.failed, self.moment.letters[self.name]):
+            text = f"has given up {letters:,} of {_epochs(ended)}: see net.dead_letter_queue, and redrive"
             self._add("failed", text, **numbers)
-        gone = f", {status.cancelled:,} of them cancelled" if status.cancelled else ""
+        gone = "".join(
+            f", {number:,} of them {how}"
+            for how, number in (("given up", status.failed), ("cancelled", status.cancelled))
+            if number
+        )
         self._add(
             "ended", f"has ended {_epochs(ended)}{gone}, and did not send (enough) to those that wait for it", **numbers
         )

@@ -216,6 +216,41 @@ def no_condition() -> Case:
     return net_of(there), "B", ("no_condition", "A")
 
 
+def no_function_in_a_net_that_was_not_started() -> Case:
+    net = net_of(chain("A", "B"), {"A": None})
+    net.inject_packets("A", "in", [1, 2])
+    return net, "B", ("no_function", "A")
+
+
+def failed_and_healed() -> Case:
+    values: list[Any] = [0]
+    net = net_of(chain("A", "B"), {"A": lambda ctx, packets: drop_or_fail(ctx, packets, values)}, on_error="continue")
+    net.inject_packets("A", "in", [1])
+    net.start()
+    assert root_of(net, "B") == ("failed", "A")
+    net.redrive(next(iter(net.dead_letter_queue)))
+    net.start()
+    assert "1 of them given up" in str(net.explain("B"))
+    return net, "B", ("ended", "A")
+
+
+def failed_without_letters() -> Case:
+    net = net_of(chain("A", "B"), {"A": fail}, on_error="continue")
+    net.set_node_config("A", dead_letter_queue=False)
+    net.inject_packets("A", "in", [1])
+    net.start()
+    return net, "B", ("ended", "A")
+
+
+def drop_or_fail(ctx: Any, packets: dict[str, list[Any]], fails: list[Any]) -> None:
+    """Raise as often as `fails` has something, then consume and send nothing."""
+    if fails:
+        fails.pop()
+        raise ValueError("no luck")
+    for packet in packets["in"]:
+        ctx.consume_packet(packet)
+
+
 def met_by_nothing() -> Case:
     some = entry("in", parse_salvo_condition("count(in) <= 5"))
     net = net_of(
@@ -282,6 +317,9 @@ STUCK = [
     false,
     nobody_takes,
     no_condition,
+    no_function_in_a_net_that_was_not_started,
+    failed_and_healed,
+    failed_without_letters,
     met_by_nothing,
     met_by_nothing_behind_another,
     a_cycle,
