@@ -277,6 +277,30 @@ def a_cycle() -> Case:
     return net, "W", ("cycle", "J")
 
 
+def cycle_behind_a_cause() -> Case:
+    nodes = [node("S", [], ["out"]), join("C", ["x", "in"], ["out"]), node("D", ["in"], ["out"])]
+    net = net_of(graph(nodes, [edge("S.out", "C.x"), edge("C.out", "D.in"), edge("D.out", "C.in")]))
+    assert ("never_started", "S") in roots(net)
+    assert [root.kind for root in net.explain("C").roots] == ["cycle", "never_started"]
+    return net, "D", ("cycle", "C")
+
+
+def cycle_behind_a_cycle() -> Case:
+    nodes = [node("A", ["in"], ["out", "more"]), node("B", ["in"], ["out"])]
+    nodes += [join("C", ["x", "in"], ["out"]), node("D", ["in"], ["out"])]
+    edges = [edge("A.out", "B.in"), edge("B.out", "A.in"), edge("A.more", "C.x")]
+    net = net_of(graph(nodes, [*edges, edge("C.out", "D.in"), edge("D.out", "C.in")]))
+    assert roots(net) == [("cycle", "A"), ("cycle", "C")]
+    return net, "D", ("cycle", "C")
+
+
+def cycle_that_is_started_from_outside() -> Case:
+    nodes = [node("S", [], ["out"]), node("C", ["x", "in"], ["out"]), node("D", ["in"], ["out"])]
+    net = net_of(graph(nodes, [edge("S.out", "C.x"), edge("C.out", "D.in"), edge("D.out", "C.in")]))
+    assert roots(net) == [("never_started", "S")]  # a packet at x will do
+    return net, "D", ("never_started", "S")
+
+
 def a_self_loop() -> Case:
     net = net_of(graph([node("A", ["in"], ["out"])], [edge("A.out", "A.in")]))
     net.start()
@@ -323,6 +347,9 @@ STUCK = [
     met_by_nothing,
     met_by_nothing_behind_another,
     a_cycle,
+    cycle_behind_a_cause,
+    cycle_behind_a_cycle,
+    cycle_that_is_started_from_outside,
     a_self_loop,
     too_few_packets,
     a_wave_that_was_only_routed,
