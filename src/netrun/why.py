@@ -497,7 +497,8 @@ class Roots:
         for group in self._groups(self.waitings):
             stuck = _stuck({name: self.waitings[name] for name in group})
             for names in self._groups(stuck):
-                if not any(set(self.waitings[name].upstream) & (stuck - set(names)) for name in names):
+                others = stuck.difference(names)
+                if all(others.isdisjoint(self.waitings[name].upstream) for name in names):
                     self._add_cycle(sorted(names))
 
     def _groups(self, names: Collection[str]) -> list[list[str]]:
