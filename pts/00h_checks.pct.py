@@ -43,17 +43,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from netrun_sim import Graph, MaxSalvosFinite, Node, SalvoCondition, SalvoConditionTerm
 
 from netrun.core import GraphError, GraphFinding, GraphWarning, told_findings
-from netrun.routing import Met, _capacity, _compared, _search, compile_text, takes_of, term_text
+from netrun.routing import Met, NotDecided, _capacity, _compared, _search, compile_text, takes_of, term_text
 
 # %% [markdown]
 # ## Can a condition be met?
 #
 # Terms only compare counts with constants, so it is decided exactly, by the search that [routing](00d_routing.ipynb) has
 # for endless conditions. It is not often needed: most conditions are met by one packet at each port, or by full ports.
+# A term that puzzles over dozens of ports could take for ever, so the search is given up after some thousand steps. Such a
+# condition is not decided, and nothing is said of it.
 
 
 # %%
 #|exporti
+_STEPS = 2_000  # of a search
+
+
 class Side:
     """The ports of one side of a node, input or output, with its conditions compiled. `slots`: of each port, None for no
     limit."""
@@ -64,6 +69,7 @@ class Side:
             node.in_salvo_conditions if is_input else node.out_salvo_conditions
         )
         ports = node.in_ports if is_input else node.out_ports
+        self.too_hard: set[str] = set()  # conditions of which it was not decided
         self.slots = {name: _capacity(port) for name, port in sorted(ports.items())}
         ranks, slots = {name: rank for rank, name in enumerate(self.slots)}, list(self.slots.values())
         self.met: dict[str, Met] = {
@@ -72,7 +78,8 @@ class Side:
 
     def can_be_met(self, name: str, empty: Iterable[str] = (), alone: bool = False) -> bool:
         """Whether there are packets at the ports with which a condition is met, and no earlier one before it. `empty`:
-        ports that hold none; `alone`: never mind the others. An output condition has no earlier ones."""
+        ports that hold none; `alone`: never mind the others. An output condition has no earlier ones. True where that is
+        not decided."""
         without = set(empty)
         names = list(self.conditions)
         earlier = names[: names.index(name)] if self.is_input and not alone else []
@@ -81,7 +88,13 @@ class Side:
             if is_tried and self.met[name](counts) and not any(self.met[other](counts) for other in earlier):
                 return True
         terms = [self.conditions[name].term, *(SalvoConditionTerm.not_(self.conditions[it].term) for it in earlier)]
-        return _search(terms, dict.fromkeys(without, 0), self.slots) is not None
+        if name in self.too_hard:
+            return True
+        try:
+            return _search(terms, dict.fromkeys(without, 0), self.slots, iter(range(_STEPS))) is not None
+        except NotDecided:
+            self.too_hard.add(name)
+            return True
 
     def _likely(self, empty: set[str]) -> Iterator[Sequence[int]]:
         """Counts with which most conditions are met."""

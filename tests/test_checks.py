@@ -1,6 +1,7 @@
 """What can never work in a graph: certain faults, and doubts."""
 
 import warnings
+from collections import Counter
 from itertools import product
 from typing import Any
 
@@ -17,11 +18,13 @@ from netrun import (
     NetDefinition,
     Node,
     SalvoConditionTerm,
+    checks,
     parse_salvo_condition,
+    routing,
 )
 from netrun import node as function_node
 from netrun.checks import Life, components, graph_doubts, graph_faults
-from netrun.routing import graph_findings
+from netrun.routing import _search, graph_findings
 from tests.graphs import at_least, chain, edge, entry, exit, graph, node, nonempty
 from tests.nets import join
 from tests.test_routing_equals_netsim import built, can_run, graphs, holds, input_sides
@@ -76,6 +79,33 @@ def test_what_it_says() -> None:
     assert few.details == {"node_name": "A", "condition_name": "c", "slots": {"a": 3}}
     (contradiction,) = graph_faults(one_node("nonempty(a) and empty(a)", {"a": None}, "a"))
     assert "no numbers of packets" in contradiction.message
+
+
+def pigeons(holes: int) -> Graph:
+    """A node whose condition asks for a hole for each of one pigeon too many: never met, and very hard to decide."""
+    ports = {(pigeon, hole): f"p{pigeon}_{hole}" for pigeon in range(holes + 1) for hole in range(holes)}
+    housed = [" or ".join(f"nonempty({ports[p, hole]})" for hole in range(holes)) for p in range(holes + 1)]
+    alone = [
+        f"not (nonempty({ports[a, h]}) and nonempty({ports[b, h]}))" for a, h in ports for b in range(a) for h in [h]
+    ]
+    term = " and ".join(f"({part})" for part in [*housed, *alone])
+    return one_node(term, dict.fromkeys(ports.values()), list(ports.values()))
+
+
+def test_what_is_too_hard_is_not_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is said of it, after a number of steps that does not grow with the ports."""
+    assert kinds(graph_faults(pigeons(2))) == [("InputConditionNeverMet", "c")]
+    steps = Counter[str]()
+
+    def counted(*args: Any) -> Any:
+        steps["all"] += 1
+        return _search(*args)
+
+    for module in (checks, routing):
+        monkeypatch.setattr(module, "_search", counted)
+    hard = pigeons(6)
+    assert graph_faults(hard) == graph_doubts(hard) == []
+    assert 1_000 < steps["all"] < 5_000
 
 
 def test_one_that_comes_too_late() -> None:
