@@ -38,7 +38,11 @@ from netrun import *
 
 # %%
 #|export
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from itertools import takewhile
+from types import FrameType
 
 from netrun_sim import Graph, MaxSalvosFinite, Node, SalvoCondition, SalvoConditionTerm
 
@@ -149,7 +153,12 @@ def _never_met(side: Side, name: str) -> GraphFinding:
         why = f"its ports cannot hold what it asks for (slots: {held}). Give them more slots, or ask for less"
     else:
         why = "no numbers of packets at its ports meet it. Change its term"
-    details = {"node_name": side.node_name, "condition_name": name, "slots": few}
+    details = {
+        "node_name": side.node_name,
+        "condition_name": name,
+        "is_input_condition": side.is_input,
+        "slots": few,
+    }
     return GraphFinding(kind, f"node {side.node_name!r}: {what} condition {name!r} can never be met: {why}", details)
 
 
@@ -357,18 +366,40 @@ assert graph_doubts(Graph([started, relay("B", "in")], ring.edges())) == []
 
 
 # %%
+#|exporti
+placing: ContextVar[Callable[[list[GraphFinding]], list[GraphFinding]]] = ContextVar("placing", default=list)
+"""What gives findings their places in the text that a net is being made from."""
+
+
+# %%
 #|export
-def check_graph(graph: Graph, how: str, stacklevel: int = 2) -> None:
-    """Say what can never work in a graph that can be run: see the table at the top of this chapter."""
+def check_graph(graph: Graph, how: str) -> None:
+    """Say what can never work in a graph that can be run: see the table at the top of this chapter. A warning points at the
+    line outside of netrun that asked."""
     faults = graph_faults(graph)
     doubts = graph_doubts(graph) if how == "error" else []
     if faults and how == "error":
-        raise GraphError([*faults, *doubts])
+        raise GraphError([*faults, *doubts], 'is refused by check="error"')
     if findings := faults or doubts:
         from warnings import warn
 
         what = "in this graph can never work" if faults else "in this graph only works with values that are injected"
-        warn(f"something {what}:{told_findings(findings)}", GraphWarning, stacklevel=stacklevel + 1)
+        warn(f"something {what}:{told_findings(placing.get()(findings))}", GraphWarning, stacklevel=_calls_within())
+
+
+def _calls_within() -> int:
+    """How many calls of netrun the caller of this is in: so far up is the code that called netrun."""
+    return 1 + sum(1 for _ in takewhile(_is_ours, _calls(sys._getframe(1))))
+
+
+def _calls(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == "netrun"
 
 
 # %%

@@ -1,5 +1,6 @@
 """What can never work in a graph: certain faults, and doubts."""
 
+import pickle
 import warnings
 from collections import Counter
 from itertools import product
@@ -76,7 +77,7 @@ def test_what_it_says() -> None:
         "node 'A': input condition 'c' can never be met: its ports cannot hold what it asks for (slots: 'a' 3). "
         "Give them more slots, or ask for less"
     )
-    assert few.details == {"node_name": "A", "condition_name": "c", "slots": {"a": 3}}
+    assert few.details == {"node_name": "A", "condition_name": "c", "is_input_condition": True, "slots": {"a": 3}}
     (contradiction,) = graph_faults(one_node("nonempty(a) and empty(a)", {"a": None}, "a"))
     assert "no numbers of packets" in contradiction.message
 
@@ -266,6 +267,24 @@ def test_the_default_warns_once_of_faults_and_of_nothing_else() -> None:
     assert warned[0].filename == __file__
     assert quiet(FAULTY, check=None) == quiet(FAULTY, check=False) == []
     assert quiet(ring("A", "B")) == quiet(chain(3)) == quiet(graph([join("J", ["a", "b"])])) == []
+
+
+def test_the_warning_of_a_text_says_where() -> None:
+    """In the text; and the warning points at the line that reads it. So does the error, which says who refused."""
+    text = Net(FAULTY, check=None).to_toml().replace("check = false", 'check = "warn"')
+    with pytest.warns(GraphWarning) as warned:
+        Net.from_toml(text)
+    with pytest.raises(GraphError, match=r'^the graph is refused by check="error", 1 finding') as caught:
+        Net.from_toml(text, check="error")
+    assert warned[0].filename == __file__
+    for told in (str(warned[0].message), str(caught.value)):
+        assert (
+            "[nodes.A.in_salvo_conditions.c]" in told.partition("line ")[2] or "when = " in told.partition("line ")[2]
+        )
+        assert "^" in told
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    with pytest.raises(GraphError, match="cannot be run"):
+        Net(graph([], [edge("A.out", "B.in")]))
 
 
 def test_error_refuses_faults_and_warns_of_doubts() -> None:

@@ -4,7 +4,6 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import repeat
 from typing import Any
 
 from netrun_sim import Edge, Graph, Node, PacketCountN, Port, PortSlotSpecFinite, SalvoCondition, SalvoConditionTerm
@@ -403,11 +402,11 @@ def _search(
     terms: list[SalvoConditionTerm],
     counts: dict[str, int],
     capacities: dict[str, int | None],
-    steps: Iterator[object] = repeat(None),
+    steps: Iterator[int] | None = None,
 ) -> dict[str, int] | None:
     """Counts, beside those that are given, that make every term true while some packet waits. Raises `NotDecided` when
     there are no more `steps`, since each port may take several times as many as the one before."""
-    if next(steps, steps) is steps:
+    if steps is not None and next(steps, None) is None:
         raise NotDecided
     undecided = []
     for term in terms:
