@@ -17,6 +17,7 @@
 # | `InputConditionNeverMet` | fault | the slots of its ports cannot hold what it asks for, it contradicts itself, or an earlier condition is always met first |
 # | `OutputConditionNeverMet` | fault | the same of an output condition, or it may be sent 0 times |
 # | `OutputPortNeverSent` | fault | no output condition sends from it |
+# | `InputPortNeverTaken` | fault | an edge leads there, and no input condition takes from it or asks about it |
 # | `CycleNothingStarts` | doubt | each node waits for another one of the cycle |
 # | `InputPortWithoutProducer` | doubt | no condition is met without packets there, and there is no edge into it, while others of the node have one |
 #
@@ -115,6 +116,10 @@ class Side:
         """The ports that a condition asks about."""
         return [port for port in self.slots if _compared(self.conditions[name].term, port)]
 
+    def uses(self, name: str) -> set[str]:
+        """The ports that a condition asks about, and those that it takes from."""
+        return {*self.asked(name), *(port for port, limit in takes_of(self.conditions[name]) if limit != 0)}
+
 
 # %% [markdown]
 # ## Faults
@@ -125,8 +130,13 @@ class Side:
 def graph_faults(graph: Graph) -> list[GraphFinding]:
     """What can certainly never work in a graph that can be run, in an order that is the same every time."""
     found: list[GraphFinding] = []
+    fed: dict[str, set[str]] = {}
+    for edge in graph.edges():
+        fed.setdefault(edge.target.node_name, set()).add(edge.target.port_name)
     for name, node in sorted(graph.nodes().items()):
         inputs, outputs = Side(node, True), Side(node, False)
+        used = {port for condition in inputs.conditions for port in inputs.uses(condition)}
+        found += [_never_taken(name, port) for port in sorted(fed.get(name, set()) - used)]
         found += [_never_met(inputs, condition) for condition in inputs.conditions if not inputs.can_be_met(condition)]
         never = [condition for condition in outputs.conditions if not _can_be_sent(outputs, condition)]
         found += [_never_met(outputs, condition) for condition in never]
@@ -160,6 +170,15 @@ def _never_met(side: Side, name: str) -> GraphFinding:
         "slots": few,
     }
     return GraphFinding(kind, f"node {side.node_name!r}: {what} condition {name!r} can never be met: {why}", details)
+
+
+def _never_taken(node_name: str, port: str) -> GraphFinding:
+    return GraphFinding(
+        "InputPortNeverTaken",
+        f"node {node_name!r}: no input condition takes from port {port!r} or asks about it, so what an edge brings there "
+        "stays. Give it a condition, or leave the edge out",
+        {"node_name": node_name, "port_name": port},
+    )
 
 
 def _never_sent(node_name: str, port: str) -> GraphFinding:

@@ -109,6 +109,18 @@ def test_what_is_too_hard_is_not_decided(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 1_000 < steps["all"] < 5_000
 
 
+def test_an_edge_to_where_nobody_takes() -> None:
+    """A port that a condition only asks about is of use, and so may be one without an edge."""
+    takes_in = {"in": entry("in", nonempty("in"))}
+    asks = {"in": entry("in", parse_salvo_condition("nonempty(in) and empty(aside)"))}
+    for entries, lost in ((takes_in, ["aside"]), (asks, []), ({}, ["aside", "in"])):
+        nodes = [node("S", [], ["out", "more"]), node("A", ["in", "aside", "spare"], entries=entries)]
+        found = graph_faults(graph(nodes, [edge("S.out", "A.in"), edge("S.more", "A.aside")]))
+        assert kinds(found) == [("InputPortNeverTaken", port) for port in lost]
+    with pytest.raises(GraphError, match="InputPortNeverTaken"):
+        Net(graph(nodes, [edge("S.out", "A.in")]), check="error")
+
+
 def test_one_that_comes_too_late() -> None:
     """An earlier one is always met first."""
     conditions = {"one": entry("a", nonempty("a")), "two": entry("a", at_least("a", 2))}
