@@ -158,7 +158,7 @@ def _never_met(side: Side, name: str) -> GraphFinding:
         why = "whenever it is met an earlier one is met too, and comes first. Put it before that, or let that ask for more"
     elif side.can_be_met(name, alone=True):
         why = "max_salvos lets it be sent 0 times. Let it be sent at least once"
-    elif few:
+    elif few and _is_met_with_more_slots(side, name):
         held = ", ".join(f"{port!r} {slots}" for port, slots in few.items())
         why = f"its ports cannot hold what it asks for (slots: {held}). Give them more slots, or ask for less"
     else:
@@ -170,6 +170,18 @@ def _never_met(side: Side, name: str) -> GraphFinding:
         "slots": few,
     }
     return GraphFinding(kind, f"node {side.node_name!r}: {what} condition {name!r} can never be met: {why}", details)
+
+
+def _is_met_with_more_slots(side: Side, name: str) -> bool:
+    term = side.conditions[name].term
+    slots = {
+        port: None if few is None else max(_compared(term, port), default=0) + few + 1
+        for port, few in side.slots.items()
+    }
+    try:
+        return _search([term], {}, slots, iter(range(_STEPS))) is not None
+    except NotDecided:
+        return True
 
 
 def _never_taken(node_name: str, port: str) -> GraphFinding:

@@ -77,6 +77,8 @@ def test_what_it_says() -> None:
         "node 'A': input condition 'c' can never be met: its ports cannot hold what it asks for (slots: 'a' 3). "
         "Give them more slots, or ask for less"
     )
+    (odd,) = graph_faults(one_node("count(a) >= 3 and count(a) < 2", {"a": 5}, "a"))
+    assert "no numbers of packets at its ports meet it" in odd.message
     assert few.details == {"node_name": "A", "condition_name": "c", "is_input_condition": True, "slots": {"a": 3}}
     (contradiction,) = graph_faults(one_node("nonempty(a) and empty(a)", {"a": None}, "a"))
     assert "no numbers of packets" in contradiction.message

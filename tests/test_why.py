@@ -281,7 +281,9 @@ def cycle_behind_a_cause() -> Case:
     nodes = [node("S", [], ["out"]), join("C", ["x", "in"], ["out"]), node("D", ["in"], ["out"])]
     net = net_of(graph(nodes, [edge("S.out", "C.x"), edge("C.out", "D.in"), edge("D.out", "C.in")]))
     assert ("never_started", "S") in roots(net)
-    assert [root.kind for root in net.explain("C").roots] == ["cycle", "never_started"]
+    explanation = net.explain("C")
+    assert [root.kind for root in explanation.roots] == ["cycle", "never_started"]
+    assert str(explanation.root).endswith("Inject a first packet, at C.in or D.in")
     return net, "D", ("cycle", "C")
 
 
@@ -295,9 +297,10 @@ def cycle_behind_a_cycle() -> Case:
 
 
 def cycle_that_is_started_from_outside() -> Case:
-    nodes = [node("S", [], ["out"]), node("C", ["x", "in"], ["out"]), node("D", ["in"], ["out"])]
+    nodes = [node("S", [], ["out"]), node("C", ["in", "x"], ["out"]), node("D", ["in"], ["out"])]
     net = net_of(graph(nodes, [edge("S.out", "C.x"), edge("C.out", "D.in"), edge("D.out", "C.in")]))
     assert roots(net) == [("never_started", "S")]  # a packet at x will do
+    assert net.explain("C").path == ("C", "S")
     return net, "D", ("never_started", "S")
 
 

@@ -224,6 +224,7 @@ class Waits:
         self.causes: list[Cause] = []
         self.upstream: dict[str, None] = {}
         self.is_ready = False  # whether it could begin, were it its turn
+        self.lacking: dict[str, None] = {}  # ports where packets from upstream are missing
         self.hopes: list[SalvoConditionTerm] = []  # of the conditions that it waits for
 
     def _add(self, kind: str, message: str, **details: Any) -> None:
@@ -399,13 +400,13 @@ class Waiting(Waits):
         if not self.causes and all(source in stuck for source in self.upstream):
             return False
         slots = {port: gate.capacity for port, gate in self.door.gates.items()}
-        given = {port: its.here for port, its in self.ports.items() if self._is_fed_by(port, stuck)}
+        given = {port: its.here for port, its in self.ports.items() if self.is_fed_by(port, stuck)}
         return any(_decide(term, given, slots) is not False for term in self.hopes)
 
     def _sources(self, port: str) -> list[str]:
         return [wire.source.node_name for wire in self.door.gates[port].wires if wire.source is not None]
 
-    def _is_fed_by(self, port: str, nodes: Collection[str]) -> bool:
+    def is_fed_by(self, port: str, nodes: Collection[str]) -> bool:
         """Whether edges lead to a port, all of them from these nodes."""
         sources = self._sources(port)
         return bool(sources) and all(source in nodes for source in sources)
@@ -417,6 +418,7 @@ class Waiting(Waits):
         )
         sources = [source for port in taken for source in self._sources(port)]
         self.upstream.update(dict.fromkeys(sources))
+        self.lacking.update(dict.fromkeys(port for port in taken if self._sources(port)))
         if not sources:
             text = f"has its condition {condition!r} met, but no packet is there to take; no edge leads there. inject_packets does"
             self._add(
@@ -440,6 +442,7 @@ class Waiting(Waits):
         else:
             sources = self._sources(port)
             self.upstream.update(dict.fromkeys(sources))
+            self.lacking.update({port: None} if sources else {})
             if not sources:
                 kind = "no_producer" if not self.moment.started[self.name] or self.holds else "idle"
                 text = (
@@ -509,8 +512,10 @@ class Roots:
     def _add_cycle(self, group: list[str]) -> None:
         names = ", ".join(map(repr, group))
         who = f"nodes {names} wait for one another" if len(group) > 1 else f"node {names} waits for itself"
-        text = f"{who}: nothing starts this cycle. Inject a first packet at one of its ports"
-        cause = Cause("cycle", group[0], text, {"node_names": group})
+        inside, its = set(group), self.waitings
+        ports = [f"{name}.{port}" for name in group for port in its[name].lacking if its[name].is_fed_by(port, inside)]
+        text = f"{who}: nothing starts this cycle. Inject a first packet, at {' or '.join(_short(ports))}"
+        cause = Cause("cycle", group[0], text, {"node_names": group, "ports": ports})
         for name in group:
             self.waitings[name].causes.append(cause)
 
@@ -524,7 +529,8 @@ class Roots:
         if root is None or root in self.waitings[name].causes:
             return (name,)
         its = (it for it in self.waitings[name].upstream if it in self.nearest and self.nearest[it][0] is root)
-        way, step = [name], next(its, None)
+        nearest, behind = self.nearest.get(name, (None, None))
+        way, step = [name], behind if nearest is root else next(its, None)  # never back through the node itself
         while step is not None:
             way.append(step)
             step = self.nearest[step][1]
@@ -700,6 +706,8 @@ class Blockage:
         if not self.nodes:
             return f"the net is {self.state.name}: nothing waits in it, and each node has run"
         by = "" if self.paused_by is None else f" (by {self.paused_by})"
+        if by and self.state is NetState.RUNNING:
+            by = f", and is about to pause{by}"
         nodes = "1 node holds" if len(self) == 1 else f"{len(self):,} nodes hold"
         lines = [f"the net is {self.state.name}{by}; {nodes} something, or never ran"]
         for number, root in enumerate(self.roots[:_MOST], start=1):
