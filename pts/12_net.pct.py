@@ -969,9 +969,9 @@ class Net(Contents):
         await self.async_stop()
 
     def __repr__(self) -> str:
-        waiting = self.poll().waiting_packets
+        waiting, nodes = self.poll().waiting_packets, len(self._tasks)
         return (
-            f"<Net {self.state.name}: {len(self._tasks)} nodes, {len(self.get_startable_epochs())} startable, "
+            f"<Net {self.state.name}: {nodes} node{'s' * (nodes != 1)}, {len(self.get_startable_epochs())} startable, "
             f"{len(self._engine.running)} running{f', {waiting} waiting' if waiting else ''}>"
         )
 

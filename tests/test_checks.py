@@ -1,6 +1,8 @@
 """What can never work in a graph: certain faults, and doubts."""
 
+import pickle
 import warnings
+from collections import Counter
 from itertools import product
 from typing import Any
 
@@ -17,11 +19,13 @@ from netrun import (
     NetDefinition,
     Node,
     SalvoConditionTerm,
+    checks,
     parse_salvo_condition,
+    routing,
 )
 from netrun import node as function_node
 from netrun.checks import Life, components, graph_doubts, graph_faults
-from netrun.routing import graph_findings
+from netrun.routing import _search, graph_findings
 from tests.graphs import at_least, chain, edge, entry, exit, graph, node, nonempty
 from tests.nets import join
 from tests.test_routing_equals_netsim import built, can_run, graphs, holds, input_sides
@@ -73,9 +77,50 @@ def test_what_it_says() -> None:
         "node 'A': input condition 'c' can never be met: its ports cannot hold what it asks for (slots: 'a' 3). "
         "Give them more slots, or ask for less"
     )
-    assert few.details == {"node_name": "A", "condition_name": "c", "slots": {"a": 3}}
+    (odd,) = graph_faults(one_node("count(a) >= 3 and count(a) < 2", {"a": 5}, "a"))
+    assert "no numbers of packets at its ports meet it" in odd.message
+    assert few.details == {"node_name": "A", "condition_name": "c", "is_input_condition": True, "slots": {"a": 3}}
     (contradiction,) = graph_faults(one_node("nonempty(a) and empty(a)", {"a": None}, "a"))
     assert "no numbers of packets" in contradiction.message
+
+
+def pigeons(holes: int) -> Graph:
+    """A node whose condition asks for a hole for each of one pigeon too many: never met, and very hard to decide."""
+    ports = {(pigeon, hole): f"p{pigeon}_{hole}" for pigeon in range(holes + 1) for hole in range(holes)}
+    housed = [" or ".join(f"nonempty({ports[p, hole]})" for hole in range(holes)) for p in range(holes + 1)]
+    alone = [
+        f"not (nonempty({ports[a, h]}) and nonempty({ports[b, h]}))" for a, h in ports for b in range(a) for h in [h]
+    ]
+    term = " and ".join(f"({part})" for part in [*housed, *alone])
+    return one_node(term, dict.fromkeys(ports.values()), list(ports.values()))
+
+
+def test_what_is_too_hard_is_not_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is said of it, after a number of steps that does not grow with the ports."""
+    assert kinds(graph_faults(pigeons(2))) == [("InputConditionNeverMet", "c")]
+    steps = Counter[str]()
+
+    def counted(*args: Any) -> Any:
+        steps["all"] += 1
+        return _search(*args)
+
+    for module in (checks, routing):
+        monkeypatch.setattr(module, "_search", counted)
+    hard = pigeons(6)
+    assert graph_faults(hard) == graph_doubts(hard) == []
+    assert 1_000 < steps["all"] < 5_000
+
+
+def test_an_edge_to_where_nobody_takes() -> None:
+    """A port that a condition only asks about is of use, and so may be one without an edge."""
+    takes_in = {"in": entry("in", nonempty("in"))}
+    asks = {"in": entry("in", parse_salvo_condition("nonempty(in) and empty(aside)"))}
+    for entries, lost in ((takes_in, ["aside"]), (asks, []), ({}, ["aside", "in"])):
+        nodes = [node("S", [], ["out", "more"]), node("A", ["in", "aside", "spare"], entries=entries)]
+        found = graph_faults(graph(nodes, [edge("S.out", "A.in"), edge("S.more", "A.aside")]))
+        assert kinds(found) == [("InputPortNeverTaken", port) for port in lost]
+    with pytest.raises(GraphError, match="InputPortNeverTaken"):
+        Net(graph(nodes, [edge("S.out", "A.in")]), check="error")
 
 
 def test_one_that_comes_too_late() -> None:
@@ -236,6 +281,24 @@ def test_the_default_warns_once_of_faults_and_of_nothing_else() -> None:
     assert warned[0].filename == __file__
     assert quiet(FAULTY, check=None) == quiet(FAULTY, check=False) == []
     assert quiet(ring("A", "B")) == quiet(chain(3)) == quiet(graph([join("J", ["a", "b"])])) == []
+
+
+def test_the_warning_of_a_text_says_where() -> None:
+    """In the text; and the warning points at the line that reads it. So does the error, which says who refused."""
+    text = Net(FAULTY, check=None).to_toml().replace("check = false", 'check = "warn"')
+    with pytest.warns(GraphWarning) as warned:
+        Net.from_toml(text)
+    with pytest.raises(GraphError, match=r'^the graph is refused by check="error", 1 finding') as caught:
+        Net.from_toml(text, check="error")
+    assert warned[0].filename == __file__
+    for told in (str(warned[0].message), str(caught.value)):
+        assert (
+            "[nodes.A.in_salvo_conditions.c]" in told.partition("line ")[2] or "when = " in told.partition("line ")[2]
+        )
+        assert "^" in told
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    with pytest.raises(GraphError, match="cannot be run"):
+        Net(graph([], [edge("A.out", "B.in")]))
 
 
 def test_error_refuses_faults_and_warns_of_doubts() -> None:

@@ -336,7 +336,7 @@ def test_what_can_never_work_is_told(folder):
     assert "cycle" not in err
     code, out, err = netrun(folder, "run", "never.toml", "--set", "net.check=error")
     assert (code, out) == (3, "")
-    assert err.startswith(f"error: the graph cannot be run, 2 finding(s):\n  - {fault}")
+    assert err.startswith(f'error: the graph is refused by check="error", 2 finding(s):\n  - {fault}')
     assert netrun(folder, "run", "never.toml", "--set", "net.check=false") == (0, "", "")
 
 

@@ -151,8 +151,11 @@ ERRORS: list[tuple[type[NetrunRuntimeError], dict[str, Any], list[str]]] = [
     ),
     (
         GraphError,
-        {"findings": [GraphFinding("NoNode", "no node 'B'", {"n": "B"}), GraphFinding("NoPort", "no port 'x'", {})]},
-        ["2 finding(s)", "\n  - no node 'B' (NoNode)", "\n  - no port 'x' (NoPort)"],
+        {
+            "findings": [GraphFinding("NoNode", "no node 'B'", {"n": "B"}), GraphFinding("NoPort", "no port 'x'", {})],
+            "what": "is refused",
+        },
+        ["the graph is refused, 2 finding(s)", "\n  - no node 'B' (NoNode)", "\n  - no port 'x' (NoPort)"],
     ),
     (
         DslError,

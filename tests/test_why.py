@@ -216,12 +216,92 @@ def no_condition() -> Case:
     return net_of(there), "B", ("no_condition", "A")
 
 
+def no_function_in_a_net_that_was_not_started() -> Case:
+    net = net_of(chain("A", "B"), {"A": None})
+    net.inject_packets("A", "in", [1, 2])
+    return net, "B", ("no_function", "A")
+
+
+def failed_and_healed() -> Case:
+    values: list[Any] = [0]
+    net = net_of(chain("A", "B"), {"A": lambda ctx, packets: drop_or_fail(ctx, packets, values)}, on_error="continue")
+    net.inject_packets("A", "in", [1])
+    net.start()
+    assert root_of(net, "B") == ("failed", "A")
+    net.redrive(next(iter(net.dead_letter_queue)))
+    net.start()
+    assert "1 of them given up" in str(net.explain("B"))
+    return net, "B", ("ended", "A")
+
+
+def failed_without_letters() -> Case:
+    net = net_of(chain("A", "B"), {"A": fail}, on_error="continue")
+    net.set_node_config("A", dead_letter_queue=False)
+    net.inject_packets("A", "in", [1])
+    net.start()
+    return net, "B", ("ended", "A")
+
+
+def drop_or_fail(ctx: Any, packets: dict[str, list[Any]], fails: list[Any]) -> None:
+    """Raise as often as `fails` has something, then consume and send nothing."""
+    if fails:
+        fails.pop()
+        raise ValueError("no luck")
+    for packet in packets["in"]:
+        ctx.consume_packet(packet)
+
+
+def met_by_nothing() -> Case:
+    some = entry("in", parse_salvo_condition("count(in) <= 5"))
+    net = net_of(
+        graph([node("A", ["in"], ["out"], entries={"some": some}), node("B", ["in"])], [edge("A.out", "B.in")])
+    )
+    net.start()
+    assert "no packet is there to take" in str(net.explain("A"))
+    return net, "B", ("no_producer", "A")
+
+
+def met_by_nothing_behind_another() -> Case:
+    some = entry("in", parse_salvo_condition("nonfull(in)"))
+    there = graph(
+        [node("S", [], ["out"]), node("A", {"in": 3}, ["out"], entries={"some": some})], [edge("S.out", "A.in")]
+    )
+    return net_of(there), "A", ("never_started", "S")
+
+
 def a_cycle() -> Case:
     nodes = [node("S", [], ["out"]), join("J", ["new", "back"], ["out"]), node("W", ["in"], ["out"])]
     edges = [edge("S.out", "J.new"), edge("J.out", "W.in"), edge("W.out", "J.back")]
     net = net_of(graph(nodes, edges))
     net.run()
     return net, "W", ("cycle", "J")
+
+
+def cycle_behind_a_cause() -> Case:
+    nodes = [node("S", [], ["out"]), join("C", ["x", "in"], ["out"]), node("D", ["in"], ["out"])]
+    net = net_of(graph(nodes, [edge("S.out", "C.x"), edge("C.out", "D.in"), edge("D.out", "C.in")]))
+    assert ("never_started", "S") in roots(net)
+    explanation = net.explain("C")
+    assert [root.kind for root in explanation.roots] == ["cycle", "never_started"]
+    assert str(explanation.root).endswith("Inject a first packet, at C.in or D.in")
+    return net, "D", ("cycle", "C")
+
+
+def cycle_behind_a_cycle() -> Case:
+    nodes = [node("A", ["in"], ["out", "more"]), node("B", ["in"], ["out"])]
+    nodes += [join("C", ["x", "in"], ["out"]), node("D", ["in"], ["out"])]
+    edges = [edge("A.out", "B.in"), edge("B.out", "A.in"), edge("A.more", "C.x")]
+    net = net_of(graph(nodes, [*edges, edge("C.out", "D.in"), edge("D.out", "C.in")]))
+    assert roots(net) == [("cycle", "A"), ("cycle", "C")]
+    return net, "D", ("cycle", "C")
+
+
+def cycle_that_is_started_from_outside() -> Case:
+    nodes = [node("S", [], ["out"]), node("C", ["in", "x"], ["out"]), node("D", ["in"], ["out"])]
+    net = net_of(graph(nodes, [edge("S.out", "C.x"), edge("C.out", "D.in"), edge("D.out", "C.in")]))
+    assert roots(net) == [("never_started", "S")]  # a packet at x will do
+    assert net.explain("C").path == ("C", "S")
+    return net, "D", ("never_started", "S")
 
 
 def a_self_loop() -> Case:
@@ -264,7 +344,15 @@ STUCK = [
     false,
     nobody_takes,
     no_condition,
+    no_function_in_a_net_that_was_not_started,
+    failed_and_healed,
+    failed_without_letters,
+    met_by_nothing,
+    met_by_nothing_behind_another,
     a_cycle,
+    cycle_behind_a_cause,
+    cycle_behind_a_cycle,
+    cycle_that_is_started_from_outside,
     a_self_loop,
     too_few_packets,
     a_wave_that_was_only_routed,

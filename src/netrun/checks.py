@@ -3,14 +3,21 @@
 __all__ = ['check_graph', 'graph_doubts', 'graph_faults']
 
 # %% pts/00h_checks.pct.py 3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from itertools import takewhile
+from types import FrameType
 
 from netrun_sim import Graph, MaxSalvosFinite, Node, SalvoCondition, SalvoConditionTerm
 
 from .core import GraphError, GraphFinding, GraphWarning, told_findings
-from .routing import Met, _capacity, _compared, _search, compile_text, takes_of, term_text
+from .routing import Met, NotDecided, _capacity, _compared, _search, compile_text, takes_of, term_text
 
 # %% pts/00h_checks.pct.py 5
+_STEPS = 2_000  # of a search
+
+
 class Side:
     """The ports of one side of a node, input or output, with its conditions compiled. `slots`: of each port, None for no
     limit."""
@@ -21,6 +28,7 @@ class Side:
             node.in_salvo_conditions if is_input else node.out_salvo_conditions
         )
         ports = node.in_ports if is_input else node.out_ports
+        self.too_hard: set[str] = set()  # conditions of which it was not decided
         self.slots = {name: _capacity(port) for name, port in sorted(ports.items())}
         ranks, slots = {name: rank for rank, name in enumerate(self.slots)}, list(self.slots.values())
         self.met: dict[str, Met] = {
@@ -29,7 +37,8 @@ class Side:
 
     def can_be_met(self, name: str, empty: Iterable[str] = (), alone: bool = False) -> bool:
         """Whether there are packets at the ports with which a condition is met, and no earlier one before it. `empty`:
-        ports that hold none; `alone`: never mind the others. An output condition has no earlier ones."""
+        ports that hold none; `alone`: never mind the others. An output condition has no earlier ones. True where that is
+        not decided."""
         without = set(empty)
         names = list(self.conditions)
         earlier = names[: names.index(name)] if self.is_input and not alone else []
@@ -38,7 +47,13 @@ class Side:
             if is_tried and self.met[name](counts) and not any(self.met[other](counts) for other in earlier):
                 return True
         terms = [self.conditions[name].term, *(SalvoConditionTerm.not_(self.conditions[it].term) for it in earlier)]
-        return _search(terms, dict.fromkeys(without, 0), self.slots) is not None
+        if name in self.too_hard:
+            return True
+        try:
+            return _search(terms, dict.fromkeys(without, 0), self.slots, iter(range(_STEPS))) is not None
+        except NotDecided:
+            self.too_hard.add(name)
+            return True
 
     def _likely(self, empty: set[str]) -> Iterator[Sequence[int]]:
         """Counts with which most conditions are met."""
@@ -55,12 +70,21 @@ class Side:
         """The ports that a condition asks about."""
         return [port for port in self.slots if _compared(self.conditions[name].term, port)]
 
+    def uses(self, name: str) -> set[str]:
+        """The ports that a condition asks about, and those that it takes from."""
+        return {*self.asked(name), *(port for port, limit in takes_of(self.conditions[name]) if limit != 0)}
+
 # %% pts/00h_checks.pct.py 7
 def graph_faults(graph: Graph) -> list[GraphFinding]:
     """What can certainly never work in a graph that can be run, in an order that is the same every time."""
     found: list[GraphFinding] = []
+    fed: dict[str, set[str]] = {}
+    for edge in graph.edges():
+        fed.setdefault(edge.target.node_name, set()).add(edge.target.port_name)
     for name, node in sorted(graph.nodes().items()):
         inputs, outputs = Side(node, True), Side(node, False)
+        used = {port for condition in inputs.conditions for port in inputs.uses(condition)}
+        found += [_never_taken(name, port) for port in sorted(fed.get(name, set()) - used)]
         found += [_never_met(inputs, condition) for condition in inputs.conditions if not inputs.can_be_met(condition)]
         never = [condition for condition in outputs.conditions if not _can_be_sent(outputs, condition)]
         found += [_never_met(outputs, condition) for condition in never]
@@ -82,13 +106,39 @@ def _never_met(side: Side, name: str) -> GraphFinding:
         why = "whenever it is met an earlier one is met too, and comes first. Put it before that, or let that ask for more"
     elif side.can_be_met(name, alone=True):
         why = "max_salvos lets it be sent 0 times. Let it be sent at least once"
-    elif few:
+    elif few and _is_met_with_more_slots(side, name):
         held = ", ".join(f"{port!r} {slots}" for port, slots in few.items())
         why = f"its ports cannot hold what it asks for (slots: {held}). Give them more slots, or ask for less"
     else:
         why = "no numbers of packets at its ports meet it. Change its term"
-    details = {"node_name": side.node_name, "condition_name": name, "slots": few}
+    details = {
+        "node_name": side.node_name,
+        "condition_name": name,
+        "is_input_condition": side.is_input,
+        "slots": few,
+    }
     return GraphFinding(kind, f"node {side.node_name!r}: {what} condition {name!r} can never be met: {why}", details)
+
+
+def _is_met_with_more_slots(side: Side, name: str) -> bool:
+    term = side.conditions[name].term
+    slots = {
+        port: None if few is None else max(_compared(term, port), default=0) + few + 1
+        for port, few in side.slots.items()
+    }
+    try:
+        return _search([term], {}, slots, iter(range(_STEPS))) is not None
+    except NotDecided:
+        return True
+
+
+def _never_taken(node_name: str, port: str) -> GraphFinding:
+    return GraphFinding(
+        "InputPortNeverTaken",
+        f"node {node_name!r}: no input condition takes from port {port!r} or asks about it, so what an edge brings there "
+        "stays. Give it a condition, or leave the edge out",
+        {"node_name": node_name, "port_name": port},
+    )
 
 
 def _never_sent(node_name: str, port: str) -> GraphFinding:
@@ -218,14 +268,34 @@ def _no_producer(node_name: str, port: str) -> GraphFinding:
     )
 
 # %% pts/00h_checks.pct.py 19
-def check_graph(graph: Graph, how: str, stacklevel: int = 2) -> None:
-    """Say what can never work in a graph that can be run: see the table at the top of this chapter."""
+placing: ContextVar[Callable[[list[GraphFinding]], list[GraphFinding]]] = ContextVar("placing", default=list)
+"""What gives findings their places in the text that a net is being made from."""
+
+# %% pts/00h_checks.pct.py 20
+def check_graph(graph: Graph, how: str) -> None:
+    """Say what can never work in a graph that can be run: see the table at the top of this chapter. A warning points at the
+    line outside of netrun that asked."""
     faults = graph_faults(graph)
     doubts = graph_doubts(graph) if how == "error" else []
     if faults and how == "error":
-        raise GraphError([*faults, *doubts])
+        raise GraphError([*faults, *doubts], 'is refused by check="error"')
     if findings := faults or doubts:
         from warnings import warn
 
         what = "in this graph can never work" if faults else "in this graph only works with values that are injected"
-        warn(f"something {what}:{told_findings(findings)}", GraphWarning, stacklevel=stacklevel + 1)
+        warn(f"something {what}:{told_findings(placing.get()(findings))}", GraphWarning, stacklevel=_calls_within())
+
+
+def _calls_within() -> int:
+    """How many calls of netrun the caller of this is in: so far up is the code that called netrun."""
+    return 1 + sum(1 for _ in takewhile(_is_ours, _calls(sys._getframe(1))))
+
+
+def _calls(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == "netrun"

@@ -314,14 +314,15 @@ class GraphWarning(UserWarning):
 
 
 class GraphError(NetrunRuntimeError, ValueError):
-    """The graph cannot be run. `findings` lists everything that is wrong with it."""
+    """The graph cannot be run, or is refused by `Net(check="error")`: `what` says which. `findings` lists everything that
+    is wrong with it."""
 
-    def __init__(self, findings: list[GraphFinding]) -> None:
-        super().__init__(findings)
-        self.findings = findings
+    def __init__(self, findings: list[GraphFinding], what: str = "cannot be run") -> None:
+        super().__init__(findings, what)
+        self.findings, self.what = findings, what
 
     def __str__(self) -> str:
-        return f"the graph cannot be run, {len(self.findings)} finding(s):{told_findings(self.findings)}"
+        return f"the graph {self.what}, {len(self.findings)} finding(s):{told_findings(self.findings)}"
 
 # %% pts/00_core.pct.py 18
 _MOST = 50  # of what a message lists

@@ -25,6 +25,7 @@ from netrun_sim import (
     SalvoCondition,
 )
 
+from .checks import placing
 from .core import (
     ConfigError,
     DslError,
@@ -430,10 +431,13 @@ class Building:
             [sim_node(name, node, specs.get(name, {})) for name, node in nodes.items()],
             [sim_edge(edge) for edge in self.definition.edges],
         )
+        its_places = placing.set(lambda findings: placed(findings, self.definition))
         try:
             net = Net(graph, **{**net_options, "meta": self.definition.meta or None, **options})
         except GraphError as error:
-            raise GraphError(placed(error.findings, self.definition)) from error
+            raise GraphError(placed(error.findings, self.definition), error.what) from error
+        finally:
+            placing.reset(its_places)
         for name, given in functions.items():
             if any(func is not None for func in given):
                 net.set_node_exec(name, *given)

@@ -2,7 +2,7 @@
 
 # %% pts/00d_routing.pct.py 3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -394,10 +394,20 @@ def fires_without_taking(node: Node, condition: str) -> dict[str, int] | None:
     return None if found is None else {port: found.get(port, 0) for port in capacities}
 
 
+class NotDecided(Exception):
+    """A search was given up."""
+
+
 def _search(
-    terms: list[SalvoConditionTerm], counts: dict[str, int], capacities: dict[str, int | None]
+    terms: list[SalvoConditionTerm],
+    counts: dict[str, int],
+    capacities: dict[str, int | None],
+    steps: Iterator[int] | None = None,
 ) -> dict[str, int] | None:
-    """Counts, beside those that are given, that make every term true while some packet waits."""
+    """Counts, beside those that are given, that make every term true while some packet waits. Raises `NotDecided` when
+    there are no more `steps`, since each port may take several times as many as the one before."""
+    if steps is not None and next(steps, None) is None:
+        raise NotDecided
     undecided = []
     for term in terms:
         truth = _decide(term, counts, capacities)
@@ -410,7 +420,8 @@ def _search(
     port = next(port for port in capacities if port not in counts and _compared(undecided[0], port))
     compared = set().union(*(_compared(term, port) for term in undecided))
     tried = (
-        _search(undecided, {**counts, port: count}, capacities) for count in _candidates(compared, capacities[port])
+        _search(undecided, {**counts, port: count}, capacities, steps)
+        for count in _candidates(compared, capacities[port])
     )
     return next((found for found in tried if found is not None), None)
 

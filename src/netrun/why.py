@@ -4,7 +4,7 @@ __all__ = ['Blockage', 'Cause', 'ConditionNow', 'Explanation', 'PortNow', 'TermN
 
 # %% pts/15c_why.pct.py 2
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -69,6 +69,10 @@ def _packets(number: int) -> str:
 
 def _epochs(number: int) -> str:
     return "1 epoch" if number == 1 else f"{number:,} epochs"
+
+
+def _wait(number: int) -> str:
+    return "waits" if number == 1 else "wait"
 
 # %% pts/15c_why.pct.py 7
 class Lack(NamedTuple):
@@ -168,6 +172,7 @@ class Moment:
         self.started = {name: its.live + its.finished + its.cancelled for name, its in counts.items()}
         self.nodes: dict[str, Node] = net.graph.nodes()
         self.tasks, self.pools = net._tasks, cast(Any, net._stage.pools)
+        self.letters = Counter(letter.node_name for letter in net.dead_letter_queue if not letter.redriven)
         self.now = net._driver.clock.now()
         with control._lock:
             self.state, self.paused_by, self.is_driven = control.state, engine.paused_by, control._driving
@@ -218,12 +223,21 @@ class Waits:
         self.status, self.door, self.ports = moment.statuses[name], moment.doors[name], moment.ports[name]
         self.causes: list[Cause] = []
         self.upstream: dict[str, None] = {}
+        self.is_ready = False  # whether it could begin, were it its turn
+        self.lacking: dict[str, None] = {}  # ports where packets from upstream are missing
+        self.hopes: list[SalvoConditionTerm] = []  # of the conditions that it waits for
 
     def _add(self, kind: str, message: str, **details: Any) -> None:
         self.causes.append(Cause(kind, self.name, f"node {self.name!r} {message}", details))
 
     def _add_of_net(self) -> None:
-        """What keeps the net from beginning, else that it is its turn soon."""
+        """What keeps the net from beginning, else that it is its turn soon. Without a function neither is of use."""
+        self.is_ready = True
+        if not self.moment.tasks[self.name].is_able:
+            if all(cause.kind != "no_function" for cause in self.causes):
+                text = f"has no function: {_packets(self.status.waiting_packets)} {_wait(self.status.waiting_packets)} there. Give it one with set_node_exec"
+                self._add("no_function", text, startable=0)
+            return
         if self.moment.of_net is not None:
             self.causes.append(self.moment.of_net)
             return
@@ -237,7 +251,7 @@ class Waits:
         """What its epochs wait for."""
         status, task = self.status, self.moment.tasks[self.name]
         if status.startable and not task.is_able:
-            text = f"has no function: {_epochs(status.startable)} wait there. Give it one with set_node_exec"
+            text = f"has no function: {_epochs(status.startable)} {_wait(status.startable)} there. Give it one with set_node_exec"
             self._add("no_function", text, startable=status.startable)
         elif status.startable:
             held_back = self._of_limits() if self.moment.of_net is None else False
@@ -336,10 +350,14 @@ class Waiting(Waits):
         status = self.status
         ended = status.finished + status.failed + status.cancelled
         numbers = {"finished": status.finished, "failed": status.failed, "cancelled": status.cancelled}
-        if status.failed:
-            text = f"has given up {status.failed:,} of {_epochs(ended)}: see net.dead_letter_queue, and redrive"
+        if letters := min(status.failed, self.moment.letters[self.name]):
+            text = f"has given up {letters:,} of {_epochs(ended)}: see net.dead_letter_queue, and redrive"
             self._add("failed", text, **numbers)
-        gone = f", {status.cancelled:,} of them cancelled" if status.cancelled else ""
+        gone = "".join(
+            f", {number:,} of them {how}"
+            for how, number in (("given up", status.failed), ("cancelled", status.cancelled))
+            if number
+        )
         self._add(
             "ended", f"has ended {_epochs(ended)}{gone}, and did not send (enough) to those that wait for it", **numbers
         )
@@ -363,14 +381,49 @@ class Waiting(Waits):
                 ports = ", ".join(map(repr, sorted(full)))
                 text = f"holds {_packets(self.holds)} at {ports}, from where none of its input conditions takes any"
                 self._add("nobody_takes", text, ports=sorted(full))
+        self.hopes = [condition.term for condition in conditions.values()]
         for name, condition in conditions.items():
             found = lacks(condition.term, counts, slots)
             if not found and not _truth(condition.term, counts, slots):
                 self._add("never_met", f"waits for condition {name!r}, which can never be met", condition=name)
             elif not found and full:
                 self._add_of_net()
+            elif not found:
+                self._of_no_packet(name)
             for lack in found:
                 self._of_lack(name, lack, slots[lack.port])
+
+    def goes_on(self, stuck: Collection[str]) -> bool:
+        """Whether it may go on though some nodes send nothing: by itself, by what is injected, or by what others send."""
+        if self.is_ready or any(cause.kind not in ("no_producer", "idle") for cause in self.causes):
+            return True
+        if not self.causes and all(source in stuck for source in self.upstream):
+            return False
+        slots = {port: gate.capacity for port, gate in self.door.gates.items()}
+        given = {port: its.here for port, its in self.ports.items() if self.is_fed_by(port, stuck)}
+        return any(_decide(term, given, slots) is not False for term in self.hopes)
+
+    def _sources(self, port: str) -> list[str]:
+        return [wire.source.node_name for wire in self.door.gates[port].wires if wire.source is not None]
+
+    def is_fed_by(self, port: str, nodes: Collection[str]) -> bool:
+        """Whether edges lead to a port, all of them from these nodes."""
+        sources = self._sources(port)
+        return bool(sources) and all(source in nodes for source in sources)
+
+    def _of_no_packet(self, condition: str) -> None:
+        """That a condition is met with no packets at all: it takes one to be looked at."""
+        taken = sorted(
+            port for port, limit in takes_of(self.moment.nodes[self.name].in_salvo_conditions[condition]) if limit != 0
+        )
+        sources = [source for port in taken for source in self._sources(port)]
+        self.upstream.update(dict.fromkeys(sources))
+        self.lacking.update(dict.fromkeys(port for port in taken if self._sources(port)))
+        if not sources:
+            text = f"has its condition {condition!r} met, but no packet is there to take; no edge leads there. inject_packets does"
+            self._add(
+                "idle" if self.moment.started[self.name] else "no_producer", text, condition=condition, ports=taken
+            )
 
     def _of_lack(self, condition: str, lack: Lack, slots: int | None) -> None:
         """What a condition needs to be met."""
@@ -387,8 +440,9 @@ class Waiting(Waits):
         elif (its.on_edges or its.injected) and (slots is None or lack.packets < slots):
             self._add_of_net()  # they were not let in yet
         else:
-            sources = [wire.source.node_name for wire in self.door.gates[port].wires if wire.source is not None]
+            sources = self._sources(port)
             self.upstream.update(dict.fromkeys(sources))
+            self.lacking.update({port: None} if sources else {})
             if not sources:
                 kind = "no_producer" if not self.moment.started[self.name] or self.holds else "idle"
                 text = (
@@ -397,6 +451,22 @@ class Waiting(Waits):
                 self._add(kind, f"{text}; no edge leads there. inject_packets does", **about)
 
 # %% pts/15c_why.pct.py 16
+def _stuck(group: Mapping[str, Waiting]) -> set[str]:
+    """Of nodes that wait for one another: those that nothing gets going but what they send to one another."""
+    stuck = set(group)
+    behind: dict[str, list[str]] = {}
+    for name in stuck:
+        for source in group[name].upstream.keys() & stuck:
+            behind.setdefault(source, []).append(name)
+    waiting = list(stuck)
+    while waiting:
+        name = waiting.pop()
+        if name in stuck and group[name].goes_on(stuck):
+            stuck.remove(name)
+            waiting += behind.get(name, ())
+    return stuck
+
+# %% pts/15c_why.pct.py 17
 class Roots:
     """The nearest root of each node, with the next node on the way to it."""
 
@@ -407,10 +477,10 @@ class Roots:
         for name, waiting in waitings.items():
             for source in waiting.upstream:
                 self.behind.setdefault(source, []).append(name)
+        self._find_cycles()
         for rank in range(3):
             first = {name: _ranked(its.causes)[0] for name, its in waitings.items() if its.causes}
             self._spread({name: cause for name, cause in first.items() if _weight(cause)[0] == rank})
-        self._find_cycles()
 
     def _spread(self, first: Mapping[str, Cause]) -> None:
         """Let causes reach the nodes that wait for theirs, as far as these have none."""
@@ -427,17 +497,27 @@ class Roots:
                     queue.append(other)
 
     def _find_cycles(self) -> None:
-        left = {name: its for name, its in self.waitings.items() if its.upstream and name not in self.nearest}
-        for group in components({name: list(its.upstream) for name, its in left.items()}):
-            if any(set(left[name].upstream) - set(group) for name in group):
-                continue  # they wait for another cycle
-            names = ", ".join(map(repr, sorted(group)))
-            who = f"nodes {names} wait for one another" if len(group) > 1 else f"node {names} waits for itself"
-            text = f"{who}: nothing starts this cycle. Inject a first packet at one of its ports"
-            cause = Cause("cycle", min(group), text, {"node_names": sorted(group)})
-            for name in group:
-                self.waitings[name].causes.append(cause)
-            self._spread(dict.fromkeys(group, cause))
+        for group in self._groups(self.waitings):
+            stuck = _stuck({name: self.waitings[name] for name in group})
+            for names in self._groups(stuck):
+                others = stuck.difference(names)
+                if all(others.isdisjoint(self.waitings[name].upstream) for name in names):
+                    self._add_cycle(sorted(names))
+
+    def _groups(self, names: Collection[str]) -> list[list[str]]:
+        """Of these nodes, those that wait for one another."""
+        after = {name: [it for it in self.waitings[name].upstream if it in names] for name in names}
+        return [group for group in components(after) if len(group) > 1 or group[0] in after[group[0]]]
+
+    def _add_cycle(self, group: list[str]) -> None:
+        names = ", ".join(map(repr, group))
+        who = f"nodes {names} wait for one another" if len(group) > 1 else f"node {names} waits for itself"
+        inside, its = set(group), self.waitings
+        ports = [f"{name}.{port}" for name in group for port in its[name].lacking if its[name].is_fed_by(port, inside)]
+        text = f"{who}: nothing starts this cycle. Inject a first packet, at {' or '.join(_short(ports))}"
+        cause = Cause("cycle", group[0], text, {"node_names": group, "ports": ports})
+        for name in group:
+            self.waitings[name].causes.append(cause)
 
     def of(self, name: str) -> tuple[Cause, ...]:
         """The roots of a node: its own causes, and the nearest of each node that it waits for."""
@@ -449,13 +529,14 @@ class Roots:
         if root is None or root in self.waitings[name].causes:
             return (name,)
         its = (it for it in self.waitings[name].upstream if it in self.nearest and self.nearest[it][0] is root)
-        way, step = [name], next(its, None)
+        nearest, behind = self.nearest.get(name, (None, None))
+        way, step = [name], behind if nearest is root else next(its, None)  # never back through the node itself
         while step is not None:
             way.append(step)
             step = self.nearest[step][1]
         return tuple(way)
 
-# %% pts/15c_why.pct.py 18
+# %% pts/15c_why.pct.py 19
 class TermNow(NamedTuple):
     """A comparison of a condition, now: its `text`, whether it `is_true`, and how many `packets` are at its `port`."""
 
@@ -484,7 +565,7 @@ class PortNow(NamedTuple):
     injected: int
     sources: tuple[str, ...]
 
-# %% pts/15c_why.pct.py 19
+# %% pts/15c_why.pct.py 20
 def _ports_now(door: Door, ports: Mapping[str, PortCounts]) -> dict[str, PortNow]:
     return {
         port: PortNow(
@@ -510,7 +591,7 @@ def _conditions_now(node: Node, ports: Mapping[str, PortNow]) -> Iterator[Condit
         text = format_salvo_condition(condition.term)
         yield ConditionNow(name, text, _truth(condition.term, counts, slots), terms)
 
-# %% pts/15c_why.pct.py 20
+# %% pts/15c_why.pct.py 21
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """What a node waits for, at one moment. As text it says all of it.
@@ -585,7 +666,7 @@ def _short(names: Sequence[str]) -> Sequence[str]:
     """A long way without its middle."""
     return names if len(names) <= 6 else (*names[:3], "…", *names[-2:])
 
-# %% pts/15c_why.pct.py 21
+# %% pts/15c_why.pct.py 22
 _MOST = 20  # lines of each part of a text
 
 
@@ -625,14 +706,14 @@ class Blockage:
         if not self.nodes:
             return f"the net is {self.state.name}: nothing waits in it, and each node has run"
         by = "" if self.paused_by is None else f" (by {self.paused_by})"
+        if by and self.state is NetState.RUNNING:
+            by = f", and is about to pause{by}"
         nodes = "1 node holds" if len(self) == 1 else f"{len(self):,} nodes hold"
         lines = [f"the net is {self.state.name}{by}; {nodes} something, or never ran"]
         for number, root in enumerate(self.roots[:_MOST], start=1):
             others = [name for name in self.waiting_for(root) if name != root.node_name]
             wait = (
-                f" ({', '.join(others[:5])}{', …' if len(others) > 5 else ''} wait{'s' * (len(others) == 1)})"
-                if others
-                else ""
+                f" ({', '.join(others[:5])}{', …' if len(others) > 5 else ''} {_wait(len(others))})" if others else ""
             )
             lines.append(f"{number}. {root}{wait}")
         lines += _more(len(self.roots), "causes")
@@ -645,7 +726,7 @@ class Blockage:
 def _more(number: int, what: str) -> list[str]:
     return [f"  … and {number - _MOST:,} more {what}"] if number > _MOST else []
 
-# %% pts/15c_why.pct.py 22
+# %% pts/15c_why.pct.py 23
 def _explained(moment: Moment, roots: Roots, name: str) -> Explanation:
     waiting = roots.waitings[name]
     found = roots.of(name) if moment.waits(name) else ()
@@ -666,7 +747,7 @@ def _looked_at(net: "Net") -> tuple[Moment, Roots]:
     moment = Moment(net)
     return moment, Roots({name: Waiting(moment, name) for name in moment.doors})
 
-# %% pts/15c_why.pct.py 23
+# %% pts/15c_why.pct.py 24
 def why_blocked(net: "Net") -> Blockage:
     """What the nodes of a net wait for, see `Net.why_blocked`."""
     moment, roots = _looked_at(net)
