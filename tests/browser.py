@@ -69,5 +69,9 @@ def opened(path: Path, act: str = "", is_dark: bool = False, milliseconds: int =
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.insert(1, "--no-sandbox")
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
+    for is_last in (False, False, True):  # a browser may crash on a machine that it does not know
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=is_last)
+        if done.returncode == 0 and "</html>" in done.stdout:
+            break
+        shutil.rmtree(profile, ignore_errors=True)
     return Page(done.stdout, re.findall(r'CONSOLE[^"]*"(.*?)", source', done.stderr, re.DOTALL))
