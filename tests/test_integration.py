@@ -250,7 +250,7 @@ from contextlib import suppress
 from netrun import EpochLimitReached
 from tests.test_integration import Carried, flow_that_is_resumed
 carried = Carried(sys.argv[1])
-net = carried.net(flow_that_is_resumed(carried), checkpoint_path=sys.argv[2], max_epochs=20)
+net = carried.net(flow_that_is_resumed(carried), checkpoint_path=sys.argv[2], max_epochs=45)
 if sys.argv[3] == "first":
     net.inject_packets("numbers", "n", [20])
 with suppress(EpochLimitReached):
@@ -262,9 +262,9 @@ net.stop()
 
 
 def test_a_net_goes_on_in_another_process(carried: Carried, tmp_path: Path) -> None:
-    """And in another one after that, twenty epochs in each; what comes out is what comes out of one run."""
+    """With some of its epochs in each; what comes out is what comes out of one run."""
     squares_and_cubes = [x**2 + x**3 for x in range(20)]
-    turns = ["first", *["next"] * 3, "last"]
+    turns = ["first", "last"]
     told = [python(RESUMED, arguments=[carried.carrier, str(tmp_path / "run"), turn]).strip() for turn in turns]
     assert all(int(line) > 0 for line in told[:-1])
     expected = [squares_and_cubes[first : first + 5] for first in range(0, 20, 5)]
